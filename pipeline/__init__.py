@@ -1,0 +1,27 @@
+"""Run models over prompts and decompose every prediction: `sweep` and `trace`.
+
+The names are loaded when they are first used: torch takes seconds to import.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .sweeping import Run, sweep
+    from .tracing import Trace, trace
+
+__all__ = ["Run", "Trace", "sweep", "trace"]
+
+_HOMES = {
+    "Run": "sweeping",
+    "sweep": "sweeping",
+    "Trace": "tracing",
+    "trace": "tracing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

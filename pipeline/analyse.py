@@ -1,0 +1,156 @@
+"""One batch of prompts to rows of every table: the only file that knows the order.
+
+1. Pad the batch, run the model once; every layer is decomposed as it streams by.
+2. Contributions are rounded and cut off: `edges`, `steps`, `heads`.
+3. The routes of each prompt's targets: `routes`, `importance`.
+4. What the model predicts: `tokens`, `targets`, `prompts`.
+5. A prompt whose parts do not sum to the whole goes to `quarantine` instead.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .batch import Batch, pad, sources_of
+from .capture import stream
+from .contributions import Step
+from .decompose import LayerCapture, attention_step, ffn_step
+from .model import CLOSURE_BOUNDS, LoadedModel
+from .prompt_rows import predict_next, prompt_rows, target_rows, token_rows
+from .prompts import TokenisedPrompt
+from .route_rows import route_rows
+from .rows import (
+    Columns,
+    EdgeColumns,
+    as_table,
+    edge_rows,
+    head_rows,
+    rounding,
+    step_rows,
+    stored_edges,
+)
+from .settings import Settings
+from .text import TokenText
+
+OnStep = Callable[[int, str, Step, Tensor], None]
+"""(layer, step, contributions, attention pattern), while the layer is at hand."""
+
+
+@dataclass(eq=False)
+class WorstClosure:
+    """The largest closure of each prompt so far, and where it was; [batch]."""
+
+    error: NDArray[np.float64]
+    step: list[str]
+    layer: list[int]
+
+    @staticmethod
+    def of(n_prompts: int) -> "WorstClosure":
+        return WorstClosure(np.full(n_prompts, -1.0), [""] * n_prompts, [0] * n_prompts)
+
+    def see(self, layer: int, step: str, error: Tensor, valid: Tensor) -> None:
+        """Take in the closure of one step, [batch, query]."""
+        errors = torch.where(valid, error, 0).double().cpu().numpy()
+        # NaN is never larger than anything: count it as worse than everything.
+        worst = np.where(np.isnan(errors), np.inf, errors).max(1)
+        for row in np.flatnonzero(worst > self.error):
+            self.error[row], self.step[row], self.layer[row] = worst[row], step, layer
+
+
+def analyse(
+    model: LoadedModel,
+    prompts: Sequence[TokenisedPrompt],
+    settings: Settings,
+    token_text: TokenText,
+    *,
+    on_step: OnStep | None = None,
+) -> dict[str, pa.Table]:
+    """Run one batch and give its rows by table.
+
+    A prompt's rows do not depend on what else is in the batch, up to float32 rounding.
+    """
+    batch = pad(prompts, model.device)
+    frame, sources = batch.frame, sources_of(batch)
+    round_ = rounding(settings.precision)
+    columns: dict[str, list[Columns]] = defaultdict(list)
+    graph: list[EdgeColumns] = []
+    closure = WorstClosure.of(len(prompts))
+
+    def record(layer: int, name: str, step: Step, error: Tensor, on: Tensor) -> None:
+        closure.see(layer, name, error, frame.valid)
+        edges = stored_edges(
+            step,
+            on,
+            frame,
+            layer=layer,
+            name=name,
+            cutoff=settings.cutoff,
+            round_=round_,
+        )
+        graph.extend(edges)
+        columns["edges"] += [edge_rows(some, frame, round_) for some in edges]
+        columns["steps"].append(
+            step_rows(step, edges, frame, layer=layer, name=name, round_=round_)
+        )
+        if on_step is not None:
+            on_step(layer, name, step, on)
+
+    def consume(layer: int, capture: LayerCapture) -> None:
+        step, error = attention_step(capture, model.weights[layer])
+        record(layer, "attn", step, error, capture.pattern)
+        columns["heads"].append(head_rows(step.attn, sources, frame, layer=layer))
+        step, error = ffn_step(capture)
+        record(layer, "ffn", step, error, capture.pattern)
+
+    logits = stream(model.module, model.anatomy, batch.ids, frame.valid.long(), consume)
+    routes = route_rows(
+        graph,
+        batch,
+        n_layers=len(model.anatomy.layers),
+        cutoff=settings.cutoff,
+        round_=round_,
+    )
+    predicted = predict_next(logits, batch)
+    columns["routes"] = routes.routes
+    columns["importance"] = routes.importance
+    columns["tokens"] = token_rows(predicted, batch, token_text)
+    columns["targets"] = [
+        target_rows(logits, predicted, batch, routes.n_edges, token_text)
+    ]
+    columns["prompts"] = [prompt_rows(batch, closure.error)]
+    tables = {name: as_table(name, parts) for name, parts in columns.items()}
+    return set_aside(tables, batch, closure, bound=CLOSURE_BOUNDS[model.dtype])
+
+
+def set_aside(
+    tables: dict[str, pa.Table], batch: Batch, closure: WorstClosure, *, bound: float
+) -> dict[str, pa.Table]:
+    """The tables without the prompts over the bound; those are in `quarantine`."""
+    bad = np.flatnonzero(closure.error > bound).tolist()
+    if bad:
+        bad_ids = pa.array(batch.frame.prompt_ids[bad])
+        tables = {
+            name: table.filter(pc.invert(pc.is_in(table["prompt_id"], bad_ids)))
+            for name, table in tables.items()
+        }
+    failed = [batch.prompts[row] for row in bad]
+    rows = {
+        "prompt_id": [p.prompt_id for p in failed],
+        "dataset": [p.dataset for p in failed],
+        "text": [p.prompt.text for p in failed],
+        "reason": [
+            "the parts do not sum to the whole: "
+            f"closure {closure.error[row]:.2g}, at most {bound:.0e} is allowed"
+            for row in bad
+        ],
+        "step": [closure.step[row] for row in bad],
+        "layer": [closure.layer[row] for row in bad],
+    }
+    return tables | {"quarantine": as_table("quarantine", [rows])}

@@ -1,0 +1,90 @@
+"""The command `flowglass sweep`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def sweep(
+    model: Annotated[
+        str, typer.Option(help="Bundled name, folder or hub id.", show_default=False)
+    ],
+    data: Annotated[
+        list[str],
+        typer.Option(
+            help="Built-in dataset, .jsonl/.csv/.parquet/.txt file, or hf:name; "
+            "may be given several times.",
+            show_default=False,
+        ),
+    ],
+    store: Annotated[
+        Path, typer.Option(help="Folder to store rows in.", show_default=False)
+    ],
+    run: Annotated[
+        str | None, typer.Option(help="Name of the run [default: model, data, hash].")
+    ] = None,
+    targets: Annotated[
+        str, typer.Option(help="last, answer, all, or a position (-1 is the last).")
+    ] = "last",
+    cutoff: Annotated[
+        float, typer.Option(help="Store parts at or above this contribution.")
+    ] = 0.01,
+    precision: Annotated[
+        str, typer.Option(help="rounded (7 mantissa bits) or full.")
+    ] = "rounded",
+    bos: Annotated[
+        str, typer.Option(help="Start token: add, tokenizer or none.")
+    ] = "add",
+    dtype: Annotated[
+        str, typer.Option(help="auto, float32, float16, bfloat16 or float64.")
+    ] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    batch_tokens: Annotated[
+        int, typer.Option(help="Most tokens of one forward pass, padding included.")
+    ] = 4096,
+    limit: Annotated[
+        int | None, typer.Option(help="Most prompts of each --data.")
+    ] = None,
+    truncate: Annotated[
+        bool, typer.Option("--truncate", help="Keep only the end of too long prompts.")
+    ] = False,
+    revision: Annotated[str | None, typer.Option(help="Revision on the hub.")] = None,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option("--trust-remote-code", help="Run code that comes with the model."),
+    ] = False,
+) -> None:
+    """Run a model over prompts and store what mattered; the same command resumes."""
+    from transformers.utils import logging
+
+    from .progress import reporter
+    from .sweeping import sweep as run_sweep
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    with reporter() as report:
+        done = run_sweep(
+            model=model,
+            data=data,
+            store=store,
+            run=run,
+            targets=targets,
+            cutoff=cutoff,
+            precision=precision,  # type: ignore[arg-type]  # Settings checks it
+            bos=bos,  # type: ignore[arg-type]
+            dtype=dtype,
+            device=device,
+            batch_tokens=batch_tokens,
+            limit=limit,
+            truncate=truncate,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            reporter=report,
+        )
+    bad = f", {done.n_quarantined} quarantined" if done.n_quarantined else ""
+    typer.echo(
+        f"{done.run_id}: {done.n_prompts} prompts, {done.n_tokens} tokens, stored in "
+        f"{done.store}{bad} ({done.seconds:.0f} s)\n"
+        f"next: flowglass view {done.store}, or flowglass info {done.store}"
+    )

@@ -1,0 +1,271 @@
+"""The main job: run a model over prompts and store everything.
+
+1. Load the prompts, the tokenizer and the model; plan the shards. What cannot be done
+   is said here, before anything runs.
+2. Every shard that is not committed yet: tokenise, batch, analyse, commit.
+
+The same command continues an interrupted sweep; another configuration is another run.
+"""
+
+import json
+import platform
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from flowglass.store.rollup import component_stats
+from flowglass.store.run import Plan, RunWriter, run_id_of
+from flowglass.store.schema import SCHEMA_VERSION
+
+from .analyse import analyse
+from .batch import make_batches
+from .corpus import Corpus, Shard, Tokeniser, load_corpus, plan_shards
+from .errors import PipelineError, PlanError
+from .model import LoadedModel, load_model, load_tokenizer
+from .progress import Reporter, Silent
+from .settings import Precision, Settings
+from .text import Bos, TokenText
+
+QUARANTINE_SHARE = 0.01
+QUARANTINE_FEWEST = 10
+PACKAGES = ("flowglass", "torch", "transformers", "pyarrow", "duckdb", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a sweep did; the store has the rest."""
+
+    run_id: str
+    store: Path
+    status: str
+    """complete: every shard is stored."""
+    n_prompts: int
+    """Stored, whenever that was."""
+    n_tokens: int
+    n_quarantined: int
+    seconds: float
+    """Of this call."""
+
+
+class TooManyFailed(PipelineError):
+    """The sweep stopped itself: the model is not decomposed rightly."""
+
+
+def sweep(
+    *,
+    model: str | PreTrainedModel,
+    data: str | Sequence[str],
+    store: str | Path,
+    run: str | None = None,
+    targets: str | int = "last",
+    cutoff: float = 0.01,
+    precision: Precision = "rounded",
+    bos: Bos = "add",
+    dtype: str = "auto",
+    device: str = "auto",
+    batch_tokens: int = 4096,
+    limit: int | None = None,
+    truncate: bool = False,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Run `model` over every prompt of `data` and store the rows under `store`.
+
+    Options are those of `flowglass sweep`. What is stored already is not run again.
+    Raises PlanError, ModelError, DatasetError or StoreError for what a user can mend.
+    """
+    settings = Settings(
+        targets=str(targets),
+        cutoff=cutoff,
+        precision=precision,
+        bos=bos,
+        dtype=dtype,
+        batch_tokens=batch_tokens,
+        limit=limit,
+        truncate=truncate,
+    )
+    sources = [data] if isinstance(data, str) else list(data)
+    if not sources:
+        raise PlanError("no data: name a built-in dataset or a file")
+    corpus = load_corpus(sources, limit=limit)
+    if tokenizer is None:
+        if not isinstance(model, str):
+            raise PlanError("a loaded module needs tokenizer=...")
+        tokenizer = load_tokenizer(
+            model, revision=revision, trust_remote_code=trust_remote_code
+        )
+    loaded = load_model(
+        model,
+        dtype=dtype,
+        device=device,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
+    tokeniser = Tokeniser(
+        tokenizer, TokenText(tokenizer), settings, loaded.anatomy.context
+    )
+    shards = plan_shards(corpus, tokeniser)
+    plan = make_plan(
+        loaded, corpus, sources, shards, settings, name=run, revision=revision
+    )
+    return execute(
+        loaded, corpus, tokeniser, shards, RunWriter(Path(store), plan), reporter
+    )
+
+
+def make_plan(
+    loaded: LoadedModel,
+    corpus: Corpus,
+    sources: Sequence[str],
+    shards: Sequence[Shard],
+    settings: Settings,
+    *,
+    name: str | None,
+    revision: str | None,
+) -> Plan:
+    """The run's identity, its configuration, and what is known before it starts."""
+    anatomy = loaded.anatomy
+    identity = {
+        "model_hash": loaded.model_hash,
+        "data": [[d.name, d.digest] for d in corpus.datasets],
+        "settings": settings.as_json() | {"dtype": str(loaded.dtype)},
+        "schema_version": SCHEMA_VERSION,
+    }
+    config = {
+        "model": loaded.name,
+        "revision": revision,
+        "data": list(sources),
+        **settings.as_json(),
+        "kernel": "torch",
+        "n_prompts": len(corpus),
+        "identity": identity,
+    }
+    more = f"+{len(corpus.datasets) - 1}" if len(corpus.datasets) > 1 else ""
+    slug = f"{Path(loaded.name).name}-{corpus.datasets[0].name}{more}"
+    slug = re.sub(r"[^A-Za-z0-9.+_-]+", "-", slug)
+    return Plan(
+        run_id=name or run_id_of(slug, identity),
+        model=loaded.name,
+        model_hash=loaded.model_hash,
+        architecture=type(loaded.module).__name__,
+        block_kind=anatomy.block_kind,
+        n_layers=len(anatomy.layers),
+        n_heads=anatomy.n_heads,
+        n_kv_heads=anatomy.n_kv_heads,
+        d_model=anatomy.d_model,
+        d_ffn=anatomy.d_ffn,
+        vocab_size=anatomy.vocab_size,
+        dtype=str(loaded.dtype).removeprefix("torch."),
+        device=str(loaded.device),
+        datasets=[d.name for d in corpus.datasets],
+        cutoff=settings.cutoff,
+        config=config,
+        versions={p: version(p) for p in PACKAGES}
+        | {"python": platform.python_version()},
+        started_at=datetime.now(UTC).isoformat(),
+        n_shards=len(shards),
+    )
+
+
+def execute(
+    loaded: LoadedModel,
+    corpus: Corpus,
+    tokeniser: Tokeniser,
+    shards: Sequence[Shard],
+    writer: RunWriter,
+    reporter: Reporter | None,
+) -> Run:
+    """Run and commit every shard that is not committed yet."""
+    report = reporter or Silent()
+    started = time.monotonic()
+    writer.resume()
+    committed = writer.committed()
+    todo = [shard for shard in shards if shard.index not in committed]
+    waiting = sum(shard.stop - shard.start for shard in todo)
+    report.begin(writer.plan.run_id, total=len(corpus), done=len(corpus) - waiting)
+    for shard in todo:
+        began = time.monotonic()
+        tables = run_shard(
+            loaded, tokeniser, corpus.between(shard.start, shard.stop), report
+        )
+        n_quarantined = tables["quarantine"].num_rows
+        writer.commit(
+            shard.index,
+            tables,
+            prompt_ids=range(shard.start, shard.stop),
+            info={
+                "n_prompts": shard.stop - shard.start - n_quarantined,
+                "n_tokens": shard.n_tokens,
+                "n_quarantined": n_quarantined,
+                "seconds": time.monotonic() - began,
+            },
+        )
+        _stop_if_hopeless(writer, shard, tables)
+    totals = writer.totals()
+    return Run(
+        run_id=writer.plan.run_id,
+        store=writer.root,
+        status="complete",
+        n_prompts=totals["n_prompts"],
+        n_tokens=totals["n_tokens"],
+        n_quarantined=totals["n_quarantined"],
+        seconds=time.monotonic() - started,
+    )
+
+
+def run_shard(
+    loaded: LoadedModel,
+    tokeniser: Tokeniser,
+    prompts: Sequence[tuple[int, str, Any]],
+    report: Reporter,
+) -> dict[str, pa.Table]:
+    """All rows of one shard: a pure function of its prompts and the settings."""
+    settings = tokeniser.settings
+    parts: dict[str, list[pa.Table]] = {}
+    for batch in make_batches(tokeniser(prompts), settings.batch_tokens):
+        tables = analyse(loaded, batch, settings, tokeniser.token_text)
+        for name, table in tables.items():
+            parts.setdefault(name, []).append(table)
+        report.advance(
+            prompts=len(batch),
+            tokens=sum(len(prompt) for prompt in batch),
+            quarantined=tables["quarantine"].num_rows,
+        )
+    merged = {name: pa.concat_tables(some) for name, some in parts.items()}
+    merged["component_stats"] = component_stats(
+        merged["prompts"],
+        merged["targets"],
+        merged["importance"],
+        n_layers=len(loaded.anatomy.layers),
+        n_heads=loaded.anatomy.n_heads,
+        cutoff=settings.cutoff,
+    )
+    return merged
+
+
+def _stop_if_hopeless(
+    writer: RunWriter, shard: Shard, tables: dict[str, pa.Table]
+) -> None:
+    """Stop once more than 1% and at least ten prompts did not close."""
+    totals = writer.totals()
+    bad, seen = totals["n_quarantined"], totals["n_prompts"] + totals["n_quarantined"]
+    if bad < QUARANTINE_FEWEST or bad <= QUARANTINE_SHARE * seen:
+        return
+    worst = tables["quarantine"].slice(0, 1).to_pylist()
+    example = f", for example {json.dumps(worst[0])}" if worst else ""
+    reason = f"{bad} of {seen} prompts are quarantined"
+    writer.stop(reason)
+    raise TooManyFailed(
+        f"{reason} in run {writer.plan.run_id}: this model is not decomposed rightly"
+        f"{example}"
+    )

@@ -1,0 +1,168 @@
+"""The viewer's questions to a store: a function each, values bound, answers in Arrow.
+
+    >>> from flowglass.store import open_store  # doctest: +SKIP
+    >>> store = open_store("runs/")             # doctest: +SKIP
+    >>> prompts(store, run_id, search="Mary", sort="predicted_prob")  # doctest: +SKIP
+
+A question about one prompt reads that prompt's one file of a table; a question about
+all of a run's prompts goes through the views.
+"""
+
+from typing import Any
+
+import pyarrow as pa
+
+from .store import Store
+
+PROMPT_COLUMNS = (
+    "prompt_id",
+    "text",
+    "dataset",
+    "category",
+    "answer",
+    "predicted_token",
+    "predicted_prob",
+    "correct",
+    "n_tokens",
+)
+"""The columns of `prompts`, each of which it can sort by."""
+
+TARGET_COLUMNS = frozenset({"predicted_token", "predicted_prob", "correct"})
+
+# The target that stands for its prompt in a list: `last`; else the first position that
+# predicts the answer; else the last one chosen.
+STANDS_FIRST = """
+    CASE reason WHEN 'last' THEN -2e9 WHEN 'answer' THEN target - 1e9 ELSE -target END
+"""
+STANDING = f"""
+    SELECT prompt_id,
+           unnest(arg_min({{
+               predicted_token: predicted_token,
+               predicted_prob: predicted_prob,
+               correct: correct
+           }}, {STANDS_FIRST}))
+    FROM targets WHERE run_id = $run_id
+"""
+
+
+def prompts(
+    store: Store,
+    run_id: str,
+    *,
+    search: str = "",
+    dataset: str | None = None,
+    category: str | None = None,
+    sort: str = "prompt_id",
+    descending: bool = False,
+    limit: int = 25,
+    offset: int = 0,
+) -> pa.Table:
+    """One page of a run's prompts, each with what was predicted at its target.
+
+    `search` is text they contain, whatever its case; nothing in it is a wildcard.
+    Unknown values (no answer, no category) come last in either direction.
+    """
+    if sort not in PROMPT_COLUMNS:
+        raise ValueError(f"cannot sort by {sort!r}; choose of {PROMPT_COLUMNS}")
+    order = f"{sort} {'DESC' if descending else 'ASC'} NULLS LAST, prompt_id"
+    kept, values = _kept(run_id, search, dataset, category)
+    cut = "LIMIT $limit OFFSET $offset"
+    columns = ", ".join(PROMPT_COLUMNS)
+    if sort in TARGET_COLUMNS:
+        query = f"""
+            SELECT {columns}
+            FROM ({kept}) LEFT JOIN ({STANDING} GROUP BY prompt_id) USING (prompt_id)
+            ORDER BY {order} {cut}
+        """
+    else:  # cut first, then look up only the targets that are shown
+        query = f"""
+            WITH page AS MATERIALIZED (SELECT * FROM ({kept}) ORDER BY {order} {cut})
+            SELECT {columns}
+            FROM page LEFT JOIN (
+                {STANDING} AND prompt_id IN (SELECT prompt_id FROM page)
+                GROUP BY prompt_id
+            ) USING (prompt_id)
+            ORDER BY {order}
+        """
+    return _table(store, query, {**values, "limit": limit, "offset": offset})
+
+
+def count_prompts(
+    store: Store,
+    run_id: str,
+    *,
+    search: str = "",
+    dataset: str | None = None,
+    category: str | None = None,
+) -> int:
+    """How many prompts `prompts` would list without a limit."""
+    kept, values = _kept(run_id, search, dataset, category)
+    counted = _table(store, f"SELECT count(*) AS n FROM ({kept})", values)
+    return int(counted["n"][0].as_py())
+
+
+def _kept(
+    run_id: str, search: str, dataset: str | None, category: str | None
+) -> tuple[str, dict[str, Any]]:
+    """A query for a run's prompts that pass the filters, and the values it binds."""
+    conditions = ["run_id = $run_id"]
+    values: dict[str, Any] = {"run_id": run_id}
+    if search:
+        conditions.append("contains(lower(text), lower($search))")
+        values["search"] = search
+    for column, wanted in (("dataset", dataset), ("category", category)):
+        if wanted is not None:
+            conditions.append(f"{column} = ${column}")
+            values[column] = wanted
+    columns = "prompt_id, text, dataset, category, answer, n_tokens"
+    where = " AND ".join(conditions)
+    return f"SELECT {columns} FROM prompts WHERE {where}", values
+
+
+def prompt_groups(store: Store, run_id: str) -> pa.Table:
+    """How many prompts a run has of each `dataset` and `category`: the filters' choices."""
+    query = """
+        SELECT dataset, category, count(*) AS n_prompts
+        FROM prompts WHERE run_id = $run_id
+        GROUP BY ALL ORDER BY dataset, category NULLS LAST
+    """
+    return _table(store, query, {"run_id": run_id})
+
+
+def prompt(store: Store, run_id: str, prompt_id: int) -> pa.Table:
+    """The row of one prompt; no row if the run does not hold it."""
+    return _of_prompt(store, run_id, "prompts", prompt_id, "prompt_id")
+
+
+def tokens(store: Store, run_id: str, prompt_id: int) -> pa.Table:
+    """A prompt's tokens in order, with the prediction made at each."""
+    return _of_prompt(store, run_id, "tokens", prompt_id, "position")
+
+
+def targets(store: Store, run_id: str, prompt_id: int) -> pa.Table:
+    """A prompt's stored targets, the one that stands for the prompt first."""
+    return _of_prompt(store, run_id, "targets", prompt_id, STANDS_FIRST)
+
+
+def edges(store: Store, run_id: str, prompt_id: int) -> pa.Table:
+    """A prompt's edges, from which the route of any target follows."""
+    order = "layer, step, query, kind, head, key"
+    return _of_prompt(store, run_id, "edges", prompt_id, order)
+
+
+def _of_prompt(
+    store: Store, run_id: str, table: str, prompt_id: int, order: str
+) -> pa.Table:
+    """A prompt's rows of a table, from the one file that holds them."""
+    files = store.files(run_id, table, prompt_id)
+    if not files:
+        raise LookupError(f"run {run_id} holds no {table} of prompt {prompt_id}")
+    query = f"""
+        SELECT * FROM read_parquet($files)
+        WHERE prompt_id = $prompt_id ORDER BY {order}
+    """
+    return _table(store, query, {"files": files, "prompt_id": prompt_id})
+
+
+def _table(store: Store, query: str, values: dict[str, Any]) -> pa.Table:
+    return store.sql(query, values).to_arrow_table()

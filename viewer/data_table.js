@@ -1,0 +1,114 @@
+// A table of one page of rows: links that open in a tab, heads that sort, aligned figures.
+// Every value is set as text: tokens and prompts are other people's.
+const STYLE = `
+  .frame { overflow-x: auto }
+  table { font: 13px/1.45 Roboto, system-ui, sans-serif; color: var(--fg-text);
+    border-collapse: collapse; width: 100%; table-layout: fixed }
+  th { text-align: left; font-weight: 500; color: var(--fg-muted); padding: 0;
+    border-bottom: 1px solid var(--fg-line); background: var(--fg-surface) }
+  th button, th span { all: unset; display: block; box-sizing: border-box; width: 100%;
+    padding: 7px 10px; white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
+  th button { cursor: pointer }
+  th button:hover { color: var(--fg-text) }
+  th button:focus-visible, td a:focus-visible { outline: 2px solid var(--fg-accent);
+    outline-offset: -2px; border-radius: 3px }
+  th[aria-sort] { color: var(--fg-text) }
+  .arrow { display: inline-block; width: 1em; text-align: center }
+  td { padding: 0; border-bottom: 1px solid var(--fg-line); overflow: hidden }
+  td > * { display: block; padding: 7px 10px; white-space: nowrap; overflow: hidden;
+    text-overflow: ellipsis; color: inherit; text-decoration: none; min-height: 1.45em }
+  .right { text-align: right; font-variant-numeric: tabular-nums }
+  .centre { text-align: center }
+  .token { font-family: var(--fg-monospace); font-size: 12.5px }
+  .muted { color: var(--fg-muted) }
+  .good { color: var(--fg-good) }
+  .bad { color: var(--fg-bad) }
+  tbody tr.open { cursor: pointer }
+  tbody tr.open:hover, tbody tr[aria-current] { background: var(--fg-raised) }
+  tbody tr[aria-current] td:first-child { box-shadow: inset 3px 0 0 var(--fg-accent) }
+  .empty { color: var(--fg-muted); padding: 28px 10px; text-align: center }`
+
+export function render({ model, el }) {
+  const style = document.createElement("style")
+  style.textContent = STYLE
+  const frame = document.createElement("div")
+  frame.className = "frame"
+  el.append(style, frame)
+
+  const element = (name, text, className) => {
+    const made = document.createElement(name)
+    if (text !== undefined) made.textContent = text
+    if (className) made.className = className
+    return made
+  }
+  const headOf = (column) => {
+    const head = element("th", undefined, column.align)
+    head.scope = "col"
+    if (column.width) head.style.width = column.width
+    if (column.hint) head.title = column.hint
+    if (!column.sortable) {
+      head.append(element("span", column.title))
+      return head
+    }
+    const [down, sorted] = [model.sort === `-${column.name}`, model.sort.replace(/^-/, "")]
+    const button = element("button", column.title)
+    const arrow = element("span", "", "arrow")
+    if (sorted === column.name) {
+      head.setAttribute("aria-sort", down ? "descending" : "ascending")
+      button.append(element("i", down ? " ↓" : " ↑", ""))
+    }
+    arrow.remove()
+    // A third click gives the rows' own order back.
+    const next = sorted !== column.name ? column.name : down ? "" : `-${column.name}`
+    button.addEventListener("click", () => model.send_msg({ sort: next }))
+    head.append(button)
+    return head
+  }
+  const cellOf = (column, value, link, tone) => {
+    const cell = element("td", undefined, column.align)
+    const text = value ?? ""
+    const inner = element(link ? "a" : "div", text, [column.kind, tone].filter(Boolean).join(" "))
+    if (link) inner.href = link
+    if (link && !column.leads) inner.tabIndex = -1
+    if (text.length > 12) inner.title = text
+    cell.append(inner)
+    return cell
+  }
+  const rowOf = (row, index) => {
+    const made = element("tr")
+    const link = model.links[index]
+    const columns = model.columns
+    made.append(...columns.map((column, c) => cellOf(column, row[c], link, model.tones[index]?.[c])))
+    if (index === model.current) made.setAttribute("aria-current", "true")
+    if (!link) return made
+    made.className = "open"
+    made.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return
+      event.preventDefault()
+      model.send_msg({ open: index })
+    })
+    return made
+  }
+  const draw = () => {
+    const table = element("table")
+    if (model.label) table.setAttribute("aria-label", model.label)
+    const [head, body] = [element("thead"), element("tbody")]
+    const heads = element("tr")
+    heads.append(...model.columns.map(headOf))
+    head.append(heads)
+    body.append(...model.rows.map(rowOf))
+    table.append(head, body)
+    frame.replaceChildren(table)
+    if (!model.rows.length) frame.append(element("div", model.empty, "empty"))
+    frame.dataset.rows = model.rows.length
+  }
+  let due = false
+  const later = () => {
+    if (!due) requestAnimationFrame(() => { due = false; draw() })
+    due = true
+  }
+  for (const name of ["columns", "rows", "links", "tones", "sort", "current", "empty"]) {
+    model.on(name, later)
+  }
+  draw()
+}

@@ -1,0 +1,74 @@
+"""The route graph: packs a prompt's edges for the browser, which does the rest.
+
+What the browser computes (the route of a target, `routes.js`) it computes as
+`store/routes.py` does; `tests/viewer/test_route_graph.py` holds the two together.
+"""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import param
+import pyarrow as pa
+from numpy.typing import NDArray
+from panel.custom import JSComponent
+
+from .selection import DEFAULT_THRESHOLD, MIN_THRESHOLD
+
+HERE = Path(__file__).parent
+SOURCES = ("routes.js", "graph_geometry.js", "graph_paint.js", "route_graph.js")
+
+STEP_CODES = ("attn", "ffn", "block")
+KIND_CODES = ("attn", "resid", "ffn")
+
+
+class RouteGraph(JSComponent):  # type: ignore[misc]  # panel ships no types
+    """The graph of one prompt. `target` and `threshold` go both ways."""
+
+    edges = param.Bytes(b"", doc="As packed by `pack_edges`.")
+    tokens = param.List([], item_type=str, doc="White space made visible.")
+    predictions = param.List([], item_type=str, doc="Top token at each position.")
+    probabilities = param.List([], item_type=float, doc="Of the predictions.")
+    stored_targets = param.List([], item_type=int, doc="Positions the sweep traced.")
+    layers = param.Integer(1, bounds=(1, None))
+    parallel = param.Boolean(False, doc="One step `block` per layer, no mid state.")
+    lowest = param.Number(MIN_THRESHOLD, doc="The slider's lower end.")
+    target = param.Integer(0, bounds=(0, None))
+    threshold = param.Number(DEFAULT_THRESHOLD)
+    dark = param.Boolean(False, doc="Only a reason to repaint.")
+
+    # One module without imports: nothing is fetched, nothing needs a bundler.
+    _esm = "\n".join((HERE / source).read_text("utf-8") for source in SOURCES)
+
+
+def pack_edges(edges: pa.Table) -> bytes:
+    """A prompt's `edges` rows in 18 bytes each; `routes.js` describes the layout.
+
+    >>> len(pack_edges(pa.table({
+    ...     "layer": [0], "step": ["attn"], "kind": ["resid"], "head": [None],
+    ...     "query": [0], "key": [0], "contribution": [0.5]})))
+    22
+    """
+    columns = [
+        _numbers(edges["contribution"], "<f4"),
+        _numbers(edges["query"], "<i4"),
+        _numbers(edges["key"], "<i4"),
+        _numbers(edges["layer"], "<i2"),
+        _numbers(edges["head"].cast(pa.int16()).fill_null(-1), "<i2"),
+        codes(edges["step"], STEP_CODES),
+        codes(edges["kind"], KIND_CODES),
+    ]
+    packed = [column.tobytes() for column in columns]
+    return struct.pack("<I", edges.num_rows) + b"".join(packed)
+
+
+def codes(column: pa.ChunkedArray, names: tuple[str, ...]) -> NDArray[np.uint8]:
+    """Each value's place among `names`."""
+    wanted = pa.array(names)
+    found = pa.compute.index_in(column.cast(pa.string()), value_set=wanted)
+    return _numbers(found, "u1")
+
+
+def _numbers(column: pa.ChunkedArray, kind: str) -> NDArray[Any]:
+    return np.ascontiguousarray(column.to_numpy().astype(kind))

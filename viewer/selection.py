@@ -1,0 +1,77 @@
+"""The one Selection: what the session looks at, and the query string that says so."""
+
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import param
+
+MIN_THRESHOLD = 0.01
+MAX_THRESHOLD = 0.2
+DEFAULT_THRESHOLD = 0.04
+
+
+class Selection(param.Parameterized):  # type: ignore[misc]  # param ships no types
+    """What is looked at. Panels read it and write it, and never each other.
+
+    The prediction page is shown when a prompt is chosen, the list of prompts otherwise.
+    Every parameter is a key of the address's query string unless it has its default.
+    """
+
+    run: str = param.String("", doc="Run id; empty: the newest run.")
+    prompt: int | None = param.Integer(None, bounds=(0, None), doc="prompt_id.")
+    target: int | None = param.Integer(
+        None, bounds=(0, None), doc="Target position; none: the prompt's stored target."
+    )
+    threshold: float = param.Number(
+        DEFAULT_THRESHOLD,
+        bounds=(MIN_THRESHOLD, MAX_THRESHOLD),
+        doc="The route holds the edges with survives_at above it.",
+    )
+    search: str = param.String("", doc="Text that the listed prompts contain.")
+    dataset: str = param.String("", doc="Only this dataset's prompts.")
+    category: str = param.String("", doc="Only this category's prompts.")
+    sort: str = param.String("", doc="Column of the list; a leading - sorts downwards.")
+    page: int = param.Integer(1, bounds=(1, None), doc="Page of the list, from 1.")
+    theme: str = param.Selector(
+        default="", objects=["", "dark"], doc="Panel reads this key too."
+    )
+
+    def query(self, **changes: Any) -> str:
+        """The query string of this selection, with some of it changed.
+
+        >>> Selection(prompt=3, search="a b").query(target=5)
+        '?prompt=3&target=5&search=a+b'
+        """
+        values = {key: getattr(self, key) for key in KEYS} | changes
+        return query_of(
+            {k: v for k, v in values.items() if v != self.param[k].default}
+        )
+
+    def load(self, query: str) -> None:
+        """Become what a query string says, in one change; what it cannot mean is left
+        at its default, so that an old or mistyped link still opens something."""
+        given = dict(parse_qsl(query.lstrip("?")))
+        self.param.update(**{key: _parsed(key, given.get(key)) for key in KEYS})
+
+
+KEYS = tuple(key for key in Selection.param if key != "name")
+
+
+def query_of(values: dict[str, Any]) -> str:
+    """The query string of some values, `?` in front; empty if there are none."""
+    return "?" + urlencode(values) if values else ""
+
+
+def _parsed(key: str, text: str | None) -> Any:
+    parameter = Selection.param[key]
+    if text is None:
+        return parameter.default
+    try:
+        value = CONVERT.get(type(parameter), str)(text)
+        parameter._validate(value)  # the public way sets an instance's value
+    except ValueError:
+        return parameter.default
+    return value
+
+
+CONVERT = {param.Integer: int, param.Number: float}

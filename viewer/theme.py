@@ -1,0 +1,126 @@
+"""Colours, fonts and how a token is shown; every colour of the viewer is born here.
+
+Each colour becomes a CSS custom property `--fg-<name>` on the page's root, in its light
+or its dark value, and custom properties pass into every component: to switch the theme
+is to switch one class on one element, and the canvas reads the same properties.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of one theme."""
+
+    surface: str
+    """Behind everything."""
+    raised: str
+    """A table's head, a hovered row, every second layer of the graph."""
+    line: str
+    """Hairlines between things."""
+    text: str
+    muted: str
+    """Secondary text; at least 4.5:1 on `surface`."""
+    faint: str
+    """What is there but not in the route."""
+    accent: str
+    """Links and controls."""
+    target: str
+    """The chosen target and whatever the pointer is on."""
+    on_target: str
+    """Text on `target`."""
+    good: str
+    bad: str
+    resid: str
+    attn: str
+    ffn: str
+    node: str
+    """The inside of a residual state's dot."""
+
+
+LIGHT = Palette(
+    surface="#ffffff",
+    raised="#f5f7fa",
+    line="#e1e6ed",
+    text="#17202e",
+    muted="#5b6777",
+    faint="#c3ccd8",
+    accent="#2457c5",
+    target="#f0a020",
+    on_target="#241701",
+    good="#137a4b",
+    bad="#b3372f",
+    resid="#7d8ca1",
+    attn="#0c8f78",
+    ffn="#a94bbd",
+    node="#ffffff",
+)
+DARK = Palette(
+    surface="#10151e",
+    raised="#19202c",
+    line="#2b3442",
+    text="#e4e9f1",
+    muted="#98a4b6",
+    faint="#445063",
+    accent="#8ab4ff",
+    target="#f5b544",
+    on_target="#241701",
+    good="#5fd39a",
+    bad="#ff8f85",
+    resid="#8796ac",
+    attn="#3ccfb4",
+    ffn="#d58be6",
+    node="#10151e",
+)
+
+MONOSPACE = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+
+VISIBLE = {" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
+
+
+def show_whitespace(token: str) -> str:
+    """The token with every white space it holds made visible.
+
+    >>> show_whitespace(" Mary"), show_whitespace("\\n\\n"), show_whitespace("")
+    ('·Mary', '⏎⏎', '∅')
+    """
+    return "".join(VISIBLE.get(character, character) for character in token) or "∅"
+
+
+def stylesheet() -> str:
+    """The custom properties of both themes, for the page's root."""
+    return "\n".join(
+        [
+            _rule(".mui-light", LIGHT, scheme="light"),
+            _rule(".mui-dark", DARK, scheme="dark"),
+        ]
+    )
+
+
+def _rule(selector: str, palette: Palette, *, scheme: str) -> str:
+    colours = "".join(
+        f"--fg-{name.replace('_', '-')}:{value};"
+        for name, value in asdict(palette).items()
+    )
+    return (
+        f"{selector}{{{colours}--fg-monospace:{MONOSPACE};color-scheme:{scheme};"
+        f"color:{palette.text}}}"
+    )
+
+
+def material_theme() -> dict[str, Any]:
+    """The same colours for the Material components."""
+    return {"light": _material(LIGHT), "dark": _material(DARK)}
+
+
+def _material(palette: Palette) -> dict[str, Any]:
+    return {
+        "palette": {
+            "primary": {"main": palette.accent},
+            "background": {"default": palette.surface, "paper": palette.surface},
+            "text": {"primary": palette.text, "secondary": palette.muted},
+            "divider": palette.line,
+        },
+        "shape": {"borderRadius": 6},
+    }

@@ -1,0 +1,43 @@
+"""Keeps the address bar and the Selection the same."""
+
+from pathlib import Path
+from typing import Any
+
+import param
+from panel.custom import JSComponent
+
+from .selection import KEYS, Selection
+
+REPLACED = frozenset({"threshold", "theme"})
+"""Changes that are no step one would want to take back with the Back button."""
+
+
+class UrlState(JSComponent):  # type: ignore[misc]  # panel ships no types
+    """The address bar as a component: invisible, one per page."""
+
+    _esm = Path(__file__).parent / "url_state.js"
+
+    def __init__(self, selection: Selection, **params: Any) -> None:
+        super().__init__(**params)
+        self._selection = selection
+        self._hearing = False
+        selection.param.watch(self._write, list(KEYS))
+
+    def _handle_msg(self, msg: dict[str, str]) -> None:
+        """The reader went back or forward: the address leads, the selection follows."""
+        self._hearing = True
+        try:
+            self._selection.load(msg["query"])
+        finally:
+            self._hearing = False
+
+    def _write(self, *events: param.parameterized.Event) -> None:
+        if self._hearing:
+            return
+        replace = all(event.name in REPLACED for event in events)
+        # An address needs its path when the query is empty, so "?" is never left bare.
+        self._send_msg({"query": self._selection.query(), "replace": replace})
+
+    def set_title(self, title: str) -> None:
+        """Name the browser's tab."""
+        self._send_msg({"title": title})

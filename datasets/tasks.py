@@ -108,6 +108,7 @@ def induction(rng: Random) -> Prompt:
         words=" ".join(words),
         again=" ".join(words[:stop]),
     )
+    slots["rest"] = words[stop + 1 :]
     return Prompt(text, kind, words[stop], words[stop - 2], slots)
 
 
@@ -248,17 +249,22 @@ def colors(rng: Random) -> Prompt:
     count = rng.choice([2, 3, 4])
     things, colours = rng.sample(THINGS, count), rng.sample(COLOURS, count)
     asked = rng.randrange(count)
-    stated = " ".join(
-        f"The {thing} is {colour}." for thing, colour in zip(things, colours, strict=True)
-    )
+    of = dict(zip(things, colours, strict=True))
+    *first, last = (f"the {thing} {colour}" for thing, colour in of.items())
     template = rng.choice(
-        ["{stated} So the {thing} is", "{stated} {name} says that the {thing} is"]
+        [
+            "{name} painted {stated}. I saw that {name} painted the {thing}",
+            "{name} coloured {stated}, and then {other} also coloured the {thing}",
+            "they dyed {stated}. {name} asked why they dyed the {thing}",
+        ]
     )
+    name, other = rng.sample(NAMES, 2)
+    stated = f"{', '.join(first)} and {last}"
     text, slots = fill(
-        template, stated=stated, thing=things[asked], name=rng.choice(NAMES)
+        template, stated=stated, thing=things[asked], name=name, other=other
     )
-    distractor = colours[asked - 1]
-    return Prompt(text, f"{count} things", colours[asked], distractor, slots)
+    slots["colours"] = of
+    return Prompt(text, f"{count} things", colours[asked], colours[asked - 1], slots)
 
 
 def addition(rng: Random) -> Prompt:

@@ -192,7 +192,7 @@ def _assemble(
         special=special,
         spans=[*text.spans, *[None] * len(forced)],
         tokens=tokens,
-        words=words_of(tokens, special),
+        words=words_of(tokens, special) if token_text.known else [None] * len(ids),
         delimiters=[is_delimiter(token) for token in tokens],
         targets=targets,
     )

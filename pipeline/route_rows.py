@@ -7,14 +7,16 @@ a prompt are shifted by its row, and each prompt has one target a pass.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from flowglass.store.importance import importance
 from flowglass.store.routes import RouteEdges, survives_at
-from flowglass.store.schema import DEFAULT_TAU, STEPS, TABLES
+from flowglass.store.schema import COMPONENTS, DEFAULT_TAU, KINDS, STEPS, TABLES
 
 from .batch import Batch
 from .rows import Columns, EdgeColumns, Rounding
@@ -35,30 +37,30 @@ class Graph:
     """The stored edges of a whole batch, as parallel arrays."""
 
     row: NDArray[np.int64]
-    kind: NDArray[np.int8]
-    """Index into KINDS."""
+    """The prompt's place in the batch."""
+    kind: NDArray[np.int64]
+    """Places in `schema.KINDS`."""
     head: NDArray[np.int16]
     """-1 where the kind has none."""
     query: NDArray[np.int32]
     key: NDArray[np.int32]
     edges: RouteEdges
-
-
-KINDS = ("attn", "resid", "ffn")
+    """With positions shifted by row * width."""
 
 
 def join(parts: Sequence[EdgeColumns], *, width: int) -> Graph:
-    """The edges of all steps as one graph; positions are shifted by row * width."""
+    """The edges of all steps as one graph."""
+    lengths = [len(part) for part in parts]
 
-    def constant(values: Sequence[int]) -> NDArray[np.int8]:
-        return np.repeat(np.array(values, np.int8), [len(part) for part in parts])
+    def constant(values: Sequence[int]) -> NDArray[np.int64]:
+        return np.repeat(np.array(values, np.int64), lengths)
 
-    def column(name: str) -> NDArray[np.generic]:
+    def column(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(part, name) for part in parts])
 
     row, query, key = column("row"), column("query"), column("key")
     edges = RouteEdges(
-        layer=np.repeat([part.layer for part in parts], [len(part) for part in parts]),
+        layer=constant([part.layer for part in parts]),
         step=constant([STEPS.index(part.step) for part in parts]),
         query=row * width + query,
         key=row * width + key,
@@ -80,10 +82,12 @@ def route_rows(
     n_rows, width = batch.ids.shape
     graph = join(parts, width=width)
     routes: list[Columns] = []
-    importance: list[Columns] = []
+    importances: list[Columns] = []
     n_edges = [np.zeros(len(p.targets), np.int64) for p in batch.prompts]
-    nth_targets = zip_longest(*([t.position for t in p.targets] for p in batch.prompts))
-    for nth, positions in enumerate(nth_targets):
+    # The first target of every prompt in one pass, then the second of those that have
+    # one, and so on.
+    passes = zip_longest(*([t.position for t in p.targets] for p in batch.prompts))
+    for nth, positions in enumerate(passes):
         target = np.array([-1 if p is None else p for p in positions])
         rows = np.flatnonzero(target >= 0)
         survives = survives_at(
@@ -92,100 +96,93 @@ def route_rows(
             n_layers=n_layers,
             n_positions=n_rows * width,
         )
-        kept = np.flatnonzero(survives > cutoff)
         counts = np.bincount(graph.row[survives > DEFAULT_TAU], minlength=n_rows)
         for row in rows:
             n_edges[row][nth] = counts[row]
-        here = _Kept(graph, batch, kept, target, survives[kept], round_)
-        routes.append(here.routes())
-        importance.append(here.importance(n_layers))
-    return RouteRows(routes, importance, [n for counts in n_edges for n in counts.tolist()])
-
-
-@dataclass(frozen=True, eq=False)
-class _Kept:
-    """The edges of one pass that are in a route at the cutoff."""
-
-    graph: Graph
-    batch: Batch
-    kept: NDArray[np.int64]
-    target: NDArray[np.int64]
-    """[batch]"""
-    survives: NDArray[np.float64]
-    """[kept]"""
-    round_: Rounding
-
-    def routes(self) -> Columns:
-        graph, kept = self.graph, self.kept
-        row, kind = graph.row[kept], graph.kind[kept]
-        return {
-            "prompt_id": self.batch.frame.prompt_ids[row],
-            "target": self.target[row].astype(np.int32),
-            "layer": graph.edges.layer[kept].astype(np.int16),
-            "step": pa.array(STEPS).take(pa.array(graph.edges.step[kept])),
-            "kind": pa.array(KINDS).take(pa.array(kind)),
-            "head": np.ma.masked_array(graph.head[kept], mask=kind != KINDS.index("attn")),
-            "query": graph.query[kept],
-            "key": graph.key[kept],
-            "contribution": graph.edges.contribution[kept].astype(np.float32),
-            "survives_at": self.survives.astype(np.float32),
-        }
-
-    def importance(self, n_layers: int) -> Columns:
-        """Heads and FFNs: the sum of their edges' contributions, the best survival."""
-        graph, n_prompts = self.graph, len(self.batch.prompts)
-        write = graph.kind[self.kept] != KINDS.index("resid")
-        some, survives = self.kept[write], self.survives[write]
-        n_heads = int(graph.head.max(initial=-1)) + 1
-        # Components of a layer: its heads, then its FFN.
-        unit = np.where(graph.head[some] >= 0, graph.head[some], n_heads)
-        shape = (n_prompts, n_layers, n_heads + 1)
-        place = np.ravel_multi_index(
-            (graph.row[some], graph.edges.layer[some], unit), shape
+        kept = np.flatnonzero(survives > cutoff)
+        ids = batch.frame.prompt_ids
+        routes.append(_routes(graph, kept, survives[kept], target, ids))
+        importances.append(
+            _importance(graph, kept, survives[kept], target, ids, round_)
         )
-        present, which = np.unique(place, return_inverse=True)
-        total = np.bincount(which, graph.edges.contribution[some], len(present))
-        best = np.zeros(len(present))
-        np.maximum.at(best, which, survives)
-        row, layer, unit = np.unravel_index(present, shape)
-        is_ffn = unit == n_heads
-        return {
-            "prompt_id": self.batch.frame.prompt_ids[row],
-            "target": self.target[row].astype(np.int32),
-            "layer": layer.astype(np.int16),
-            "component": pa.array(["head", "ffn"]).take(pa.array(is_ffn.astype(np.int8))),
-            "index": np.where(is_ffn, 0, unit).astype(np.int32),
-            "contribution": self.round_(total.astype(np.float32)),
-            "survives_at": best.astype(np.float32),
-        }
+    flat = [n for counts in n_edges for n in counts.tolist()]
+    return RouteRows(routes, importances, flat)
+
+
+def _routes(
+    graph: Graph,
+    kept: NDArray[np.int64],
+    survives: NDArray[np.float64],
+    target: NDArray[np.int64],
+    prompt_ids: NDArray[np.int32],
+) -> Columns:
+    row, edges = graph.row[kept], graph.edges
+    return {
+        "prompt_id": prompt_ids[row],
+        "target": target[row],
+        "layer": edges.layer[kept],
+        "step": pa.array(STEPS).take(pa.array(edges.step[kept])),
+        "kind": pa.array(KINDS).take(pa.array(graph.kind[kept])),
+        "head": np.ma.masked_array(graph.head[kept], mask=graph.head[kept] < 0),
+        "query": graph.query[kept],
+        "key": graph.key[kept],
+        "contribution": edges.contribution[kept],
+        "survives_at": survives,
+    }
+
+
+def _importance(
+    graph: Graph,
+    kept: NDArray[np.int64],
+    survives: NDArray[np.float64],
+    target: NDArray[np.int64],
+    prompt_ids: NDArray[np.int32],
+    round_: Rounding,
+) -> Columns:
+    edges = graph.edges
+    found = importance(
+        target=graph.row[kept],
+        layer=edges.layer[kept],
+        kind=graph.kind[kept],
+        head=graph.head[kept],
+        contribution=edges.contribution[kept],
+        survives_at=survives,
+    )
+    return {
+        "prompt_id": prompt_ids[found.target],
+        "target": target[found.target],
+        "layer": found.layer,
+        "component": pa.array(COMPONENTS).take(pa.array(found.component)),
+        "index": found.index,
+        "contribution": round_(found.contribution.astype(np.float32)),
+        "survives_at": found.survives_at,
+    }
 
 
 def route_of(
     edges: pa.Table, target: int, threshold: float, *, n_layers: int
 ) -> pa.Table:
     """Rows of `routes` for any target of one prompt, from its `edges`."""
-    step = pc.index_in(edges["step"], pa.array(STEPS)).to_numpy()
-    key = edges["key"].to_numpy()
-    graph = RouteEdges(
-        layer=edges["layer"].to_numpy(),
-        step=step,
-        query=edges["query"].to_numpy(),
-        key=key,
-        contribution=edges["contribution"].to_numpy().astype(np.float64),
-    )
+    query = edges["query"].to_numpy()
     survives = survives_at(
-        graph,
+        RouteEdges(
+            layer=edges["layer"].to_numpy(),
+            step=pc.index_in(edges["step"], pa.array(STEPS)).to_numpy(),
+            query=query,
+            key=edges["key"].to_numpy(),
+            contribution=edges["contribution"].to_numpy().astype(np.float64),
+        ),
         np.array([target]),
         n_layers=n_layers,
-        n_positions=1 + max(target, int(graph.query.max(initial=0))),
+        n_positions=1 + max(target, int(query.max(initial=0))),
     )
-    kept = pa.array(np.flatnonzero(survives > threshold))
-    schema = TABLES["routes"].schema
     columns = {
         **{name: edges[name] for name in edges.schema.names},
-        "target": pa.repeat(target, edges.num_rows),
+        "target": pa.array(np.full(len(query), target)),
         "survives_at": pa.array(survives),
     }
-    return pa.table(
+    schema = TABLES["routes"].schema
+    table = pa.table(
         [columns[field.name].cast(field.type) for field in schema], schema=schema
-    ).take(kept)
+    )
+    return table.filter(pa.array(survives > threshold))

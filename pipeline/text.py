@@ -92,13 +92,15 @@ class TokenText:
         described = json.dumps([kinds.get("decoder"), kinds.get("pre_tokenizer")])
         self._byte_level = '"ByteLevel"' in described
         self._special = set(tokenizer.all_special_ids) if tokenizer else set()
-        self._known: dict[int, str] = {}
+        self._seen: dict[int, str] = {}
+        self.known = tokenizer is not None
+        """Whether tokens have texts at all: without a tokenizer they have not."""
 
     def __call__(self, token_id: int) -> str:
         """The token's text; `[17]` where there is no tokenizer."""
-        if token_id not in self._known:
-            self._known[token_id] = self._spell(token_id)
-        return self._known[token_id]
+        if token_id not in self._seen:
+            self._seen[token_id] = self._spell(token_id)
+        return self._seen[token_id]
 
     def _spell(self, token_id: int) -> str:
         if self._tokenizer is None:

@@ -45,7 +45,7 @@ VOCABULARY = 768
 ROWS = 16
 LEARNING_RATE = 2e-3
 WARM_UP = 200
-MIX = {"induction": 3, "facts": 3, "translation": 3, "colors": 3}
+MIX = {"induction": 3, "facts": 3, "translation": 3, "colors": 4}
 DIGITS_ALONE = r" ?\d| ?\p{L}+| ?[^\s\p{L}\d]+|\s+"
 START_TOKEN = {"tiny-gpt2": "<|endoftext|>", "tiny-llama": "<s>"}
 
@@ -77,11 +77,16 @@ def config_of(name: str) -> PreTrainedConfig:
 
 
 def closing(prompt: Prompt, rng: random.Random) -> str:
-    """What follows the answer in the training text."""
+    """What follows the answer in the training text: more of the same, if there is."""
     if prompt.answer in ("is", "are", "was", "were"):
         return f" {rng.choice(ADJECTIVES)}."
     if prompt.answer in ("has", "have"):
         return f" been {rng.choice(ADJECTIVES)}."
+    if rest := prompt.metadata.get("rest"):
+        return f" {' '.join(rest)}."
+    if colours := prompt.metadata.get("colours"):
+        others = [f" the {thing} {colour}" for thing, colour in colours.items()]
+        return " and".join(["", *rng.sample(others, len(others))]) + "."
     return "." if prompt.answer else ""
 
 

@@ -4,11 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .routes import ATTN, RESID, Floats, Ints
-
-COMPONENTS = ("head", "ffn")
-"""Names of the components; a row's `component` is the index here."""
-HEAD_COMPONENT, FFN_COMPONENT = 0, 1
+from .routes import Floats, Ints
+from .schema import COMPONENTS, KINDS
 
 
 @dataclass(frozen=True)
@@ -18,6 +15,7 @@ class Importance:
     target: Ints
     layer: Ints
     component: Ints
+    """Places in `schema.COMPONENTS`."""
     index: Ints
     contribution: Floats
     survives_at: Floats
@@ -34,7 +32,7 @@ def importance(
 ) -> Importance:
     """Per (target, layer, head or FFN): its route edges' sum and widest edge.
 
-    Takes the edges of routes as parallel arrays, `kind` as in `routes.KINDS`; `head` is
+    Takes the edges of routes as parallel arrays, `kind` as places in `schema.KINDS`; `head` is
     read for attention edges only. `target` may be any number that tells targets apart.
     A head with two edges and the FFN of one target; the residual is no component:
 
@@ -49,17 +47,21 @@ def importance(
     >>> rows.index.tolist(), rows.contribution.tolist(), rows.survives_at.tolist()
     ([3, 0], [0.375, 0.5], [0.25, 0.5])
     """
-    of_component = kind != RESID
-    is_head = kind[of_component] == ATTN
-    component = np.where(is_head, HEAD_COMPONENT, FFN_COMPONENT)
+    of_component = kind != KINDS.index("resid")
+    is_head = kind[of_component] == KINDS.index("attn")
+    component = np.where(is_head, COMPONENTS.index("head"), COMPONENTS.index("ffn"))
     index = np.where(is_head, head[of_component], 0)
     keys = np.stack([target[of_component], layer[of_component], component, index])
     order = np.lexsort(keys[::-1])
     keys = keys[:, order]
     changes = (np.diff(keys, axis=1) != 0).any(axis=0)
     first = np.flatnonzero(np.concatenate([[len(order) > 0], changes]))
+    target, layer, component, index = keys[:, first]
     return Importance(
-        *keys[:, first],
+        target=target,
+        layer=layer,
+        component=component,
+        index=index,
         contribution=np.add.reduceat(contribution[of_component][order], first),
         survives_at=np.maximum.reduceat(survives_at[of_component][order], first),
     )

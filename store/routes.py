@@ -17,13 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-STEPS = ("attn", "ffn", "block")
-"""Names of the steps; an edge's `step` is the index here."""
-ATTN_STEP, FFN_STEP, BLOCK_STEP = 0, 1, 2
+from .schema import STEPS
 
-KINDS = ("attn", "resid", "ffn")
-"""Names of the kinds of part; an edge's `kind` is the index here."""
-ATTN, RESID, FFN = 0, 1, 2
+ATTN_STEP, FFN_STEP, BLOCK_STEP = (STEPS.index(s) for s in ("attn", "ffn", "block"))
+"""Codes of the steps: their places in `schema.STEPS`."""
 
 Ints = NDArray[np.integer]
 Floats = NDArray[np.float64]
@@ -35,18 +32,18 @@ class RouteEdges:
 
     layer: Ints
     step: Ints
-    kind: Ints
+    """Places in `schema.STEPS`."""
     query: Ints
     key: Ints
     contribution: Floats
 
 
 def survives_at(
-    edges: RouteEdges, *, n_layers: int, n_positions: int, targets: Ints
+    edges: RouteEdges, targets: Ints, *, n_layers: int, n_positions: int
 ) -> Floats:
     """The largest s such that the edge is in the route for every tau < s; 0 if in none.
 
-    Shape [edge], in the order given. Several prompts share one pass when their
+    `targets` are positions, at the last layer. Shape [edge], in the order given. Several prompts share one pass when their
     positions are offset so that they do not overlap, with one target each; several
     targets of one prompt in one pass give the largest over the targets.
 
@@ -56,12 +53,11 @@ def survives_at(
     >>> edges = RouteEdges(
     ...     layer=np.array([0, 0, 0, 0, 0]),
     ...     step=np.array([FFN_STEP, FFN_STEP, ATTN_STEP, ATTN_STEP, ATTN_STEP]),
-    ...     kind=np.array([RESID, FFN, RESID, ATTN, ATTN]),
     ...     query=np.array([2, 2, 2, 2, 1]),
     ...     key=np.array([2, 2, 2, 0, 0]),
     ...     contribution=np.array([0.6, 0.4, 0.7, 0.3, 0.9]),
     ... )
-    >>> survives_at(edges, n_layers=1, n_positions=3, targets=np.array([2])).tolist()
+    >>> survives_at(edges, np.array([2]), n_layers=1, n_positions=3).tolist()
     [0.6, 0.4, 0.6, 0.3, 0.0]
 
     Mary -> John is in the route at every tau below 0.3. John's residual brings 0.7 but

@@ -3,11 +3,22 @@
 A column is born here and nowhere else; files, views, empty tables and the documentation
 follow. `run_id` is in no file: it comes from the run's folder and leads every view.
 Layers count from 0; ranks start at 0, the best; `index` is 0 where a layer has one such
-component; `expert` is null unless the layer is a mixture of experts, -1 for a shared one.
+component; `expert` is null unless the layer is a mixture of experts, -1 for a shared
+one.
 """
 
 from .schema_corpus import COMPONENT_STATS, PROMPTS, QUARANTINE, RUNS, TARGETS, TOKENS
-from .schema_flow import EDGES, HEADS, IMPORTANCE, ROUTES, STEPS, TENSORS
+from .schema_flow import (
+    COMPONENTS,
+    EDGES,
+    HEADS,
+    IMPORTANCE,
+    KINDS,
+    ROUTES,
+    STEPS,
+    STEPS_TABLE,
+    TENSORS,
+)
 from .schema_meaning import LENS, LOGIT_ATTRIBUTION, NEURON_VOCAB, NEURONS, WRITES
 from .table import Column, Table
 
@@ -29,7 +40,7 @@ TABLES: dict[str, Table] = {
         PROMPTS,
         TOKENS,
         EDGES,
-        STEPS,
+        STEPS_TABLE,
         HEADS,
         TARGETS,
         ROUTES,
@@ -50,12 +61,15 @@ PER_MODEL = ("neuron_vocab",)
 """Tables that belong to a model's weights, not to a run."""
 
 __all__ = [
+    "COMPONENTS",
     "DEFAULT_TAU",
     "FIXED_POINT",
+    "KINDS",
     "PER_MODEL",
     "RUNS",
     "SCHEMA_VERSION",
     "SHOWN_AS_DOUBLE",
+    "STEPS",
     "TABLES",
     "Column",
     "Table",

@@ -1,7 +1,19 @@
 """Tables about the corpus: runs, prompts, tokens, targets, and sums over them."""
 
-from .table import BIG, BOOL, DOUBLE, FLOAT, INT, SMALL, TEXT, TEXTS, TIME
-from .table import column, optional, table
+from .table import (
+    BIG,
+    BOOL,
+    DOUBLE,
+    FLOAT,
+    INT,
+    SMALL,
+    TEXT,
+    TEXTS,
+    TIME,
+    column,
+    optional,
+    table,
+)
 
 PROMPT_ID = column("prompt_id", INT, "place of the prompt in the run's data, from 0")
 LAYER = column("layer", SMALL, "layer, from 0")
@@ -89,11 +101,9 @@ TARGETS = table(
         optional("answer_token_id", INT, "answer token due here; null without"),
         optional("answer_prob", FLOAT, "probability of that token"),
         optional("answer_rank", INT, "rank of that token among the vocabulary"),
-        optional("distractor_token_id", INT, "distractor token due here; null without"),
+        optional("distractor_token_id", INT, "distractor token; null without"),
         optional("distractor_prob", FLOAT, "probability of that token"),
-        optional(
-            "correct", BOOL, "the due answer token is the likeliest; null without"
-        ),
+        optional("correct", BOOL, "the answer token is the likeliest; null without"),
         column("n_edges", BIG, "edges in its route at the default tau"),
     ],
     sort="prompt_id target",
@@ -113,11 +123,9 @@ COMPONENT_STATS = table(
         optional("n_in_route_002", BIG, "the same at 0.02; null where tau < cutoff"),
         optional("n_in_route_004", BIG, "the same at 0.04"),
         optional("n_in_route_008", BIG, "the same at 0.08"),
-        column(
-            "contribution_sum", BIG, "sum of its contributions (DOUBLE in the view)"
-        ),
-        column("contribution_sum_sq", BIG, "sum of their squares (DOUBLE in the view)"),
-        column("contribution_max", FLOAT, "largest of them; 0 if never in a route"),
+        column("contribution_sum", BIG, "sum of them; DOUBLE in the view"),
+        column("contribution_sum_sq", BIG, "sum of squares; DOUBLE in the view"),
+        column("contribution_max", FLOAT, "largest; 0 if never in a route"),
     ],
     sort="dataset category layer component index",
 )

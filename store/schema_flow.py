@@ -3,6 +3,15 @@
 from .schema_corpus import LAYER, PROMPT_ID
 from .table import BLOB, FLOAT, INT, SMALL, TEXT, column, optional, table
 
+STEPS = ("attn", "ffn", "block")
+"""Values of `step`: the two steps of a sequential block, or the one of a parallel."""
+
+KINDS = ("attn", "resid", "ffn")
+"""Values of `kind`: what a part is."""
+
+COMPONENTS = ("head", "ffn")
+"""Values of `component` where routes are summed."""
+
 STEP = column("step", TEXT, "attn, ffn, or block (a parallel block)")
 TARGET = column("target", INT, "position whose prediction is traced")
 EDGE_KEY = (
@@ -20,15 +29,13 @@ EDGES = table(
     [
         PROMPT_ID,
         *EDGE_KEY,
-        column(
-            "contribution", FLOAT, "share of the step's whole that this part brings"
-        ),
+        column("contribution", FLOAT, "share of the step's whole that it brings"),
         optional("attention", FLOAT, "attention probability; null unless attn"),
     ],
     sort="layer head prompt_id query key",
 )
 
-STEPS = table(
+STEPS_TABLE = table(
     "steps",
     "One row per (layer, step, query): the shares of all its parts, exact.",
     [
@@ -72,9 +79,7 @@ ROUTES = table(
         TARGET,
         *EDGE_KEY,
         column("contribution", FLOAT, "as in edges"),
-        column(
-            "survives_at", FLOAT, "the edge is in the route at every tau below this"
-        ),
+        column("survives_at", FLOAT, "it is in the route at every tau below this"),
     ],
     sort="prompt_id target layer head query key",
 )

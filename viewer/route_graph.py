@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 import param
 import pyarrow as pa
+from flowglass.store.schema import KINDS, STEPS
 from numpy.typing import NDArray
 from panel.custom import JSComponent
 
+from .prediction import codes
 from .selection import DEFAULT_THRESHOLD, MIN_THRESHOLD
 
 HERE = Path(__file__).parent
 SOURCES = ("routes.js", "graph_geometry.js", "graph_paint.js", "route_graph.js")
-
-STEP_CODES = ("attn", "ffn", "block")
-KIND_CODES = ("attn", "resid", "ffn")
 
 
 class RouteGraph(JSComponent):  # type: ignore[misc]  # panel ships no types
@@ -56,18 +55,11 @@ def pack_edges(edges: pa.Table) -> bytes:
         _numbers(edges["key"], "<i4"),
         _numbers(edges["layer"], "<i2"),
         _numbers(edges["head"].cast(pa.int16()).fill_null(-1), "<i2"),
-        codes(edges["step"], STEP_CODES),
-        codes(edges["kind"], KIND_CODES),
+        codes(edges["step"], STEPS),
+        codes(edges["kind"], KINDS),
     ]
     packed = [column.tobytes() for column in columns]
     return struct.pack("<I", edges.num_rows) + b"".join(packed)
-
-
-def codes(column: pa.ChunkedArray, names: tuple[str, ...]) -> NDArray[np.uint8]:
-    """Each value's place among `names`."""
-    wanted = pa.array(names)
-    found = pa.compute.index_in(column.cast(pa.string()), value_set=wanted)
-    return _numbers(found, "u1")
 
 
 def _numbers(column: pa.ChunkedArray, kind: str) -> NDArray[Any]:

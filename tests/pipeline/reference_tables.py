@@ -58,7 +58,8 @@ def steps(
 ) -> dict[At, dict[str, float]]:
     """Totals per kind (resid, attn, ffn, bias), and below_cutoff: what `edges` lacks.
 
-    Which parts are below is decided on the stored values, the mass is the exact one.
+    Which parts are below is decided on the stored contributions, the sums are of the
+    exact ones, and are then stored.
     """
     rows: dict[At, dict[str, float]] = {}
     for at, of_part in contribs.items():
@@ -69,7 +70,7 @@ def steps(
             row[part.kind] += value
             if part.kind != "bias" and stored(value) < cutoff:
                 row["below_cutoff"] += value
-        rows[at] = row
+        rows[at] = {name: stored(value) for name, value in row.items()}
     return rows
 
 
@@ -111,20 +112,15 @@ def heads(
         "on_delimiter": lambda i, j: is_delimiter[j],
     }
     rows: dict[tuple[int, int], dict[str, float]] = {}
-    for layer, head in sorted(
-        {
-            (at.layer, part.unit)
-            for at, of_part in contribs.items()
-            for part in of_part
-            if part.kind == "attn" and part.unit is not None
-        }
-    ):
-        matrix = head_matrix(contribs, layer, head)
-        rows[layer, head] = {
-            name: sum(matrix[i, j] for i in range(n) for j in range(i + 1) if of(i, j))
-            / n
-            for name, of in sources.items()
-        }
+    for at, of_part in contribs.items():
+        for part, value in of_part.items():
+            if part.kind != "attn":
+                continue
+            assert part.unit is not None
+            row = rows.setdefault((at.layer, part.unit), dict.fromkeys(sources, 0.0))
+            for name, counts in sources.items():
+                if counts(at.query, part.key):
+                    row[name] += value / n
     return rows
 
 

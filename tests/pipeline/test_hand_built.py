@@ -44,6 +44,18 @@ def test_hand_built_contributions(known: Known) -> None:
         assert found == pytest.approx(value, abs=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_hand_built_predictions(dtype: torch.dtype) -> None:
+    """Each model predicts at the last position what its description says."""
+    for known in (
+        hand_built.induction(dtype=dtype),
+        hand_built.copying(dtype=dtype),
+        hand_built.cancelling(1.0, dtype=dtype),
+    ):
+        logits = forward(known.model, known.token_ids).logits[-1]
+        assert int(logits.argmax()) == known.predicted
+
+
 def test_parts_that_cancel_leave_everything_to_resid() -> None:
     """Where the whole is exactly 0 in float32 too, 0/0 is resolved, not NaN."""
     known = hand_built.cancelling(1.0, dtype=torch.float32)
@@ -77,10 +89,11 @@ def test_induction_route_is_exact() -> None:
     assert found == known.survives_at.keys()
     for edge, value in known.survives_at.items():
         assert survives[edge] == pytest.approx(value, abs=1e-12)
-    assert importance(edges, survives, tau=0.04) == {
-        (0, "head", 0): pytest.approx((2 / 3, 1 / 3)),
-        (1, "head", 1): pytest.approx((1 / 4, 1 / 4)),
-    }
+    for ordered in (edges, dict(reversed(edges.items()))):
+        assert importance(ordered, survives, tau=0.04) == {
+            (0, "head", 0): pytest.approx((2 / 3, 1 / 3)),
+            (1, "head", 1): pytest.approx((1 / 4, 1 / 4)),
+        }
     assert not {(edge.layer, edge.head) for edge in found} & {*known.idle_heads}
 
 

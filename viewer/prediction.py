@@ -1,0 +1,136 @@
+"""What the prediction page shows of one prompt: read once, then asked of.
+
+Pure reading and wording, no widgets; usable from a notebook.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from flowglass.store import queries
+from flowglass.store.routes import RouteEdges, survives_at
+from flowglass.store.schema import KINDS, STEPS
+from flowglass.store.store import Store
+from numpy.typing import NDArray
+
+from .theme import show_whitespace
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One prompt of one run, as stored."""
+
+    run: Row
+    prompt: Row
+    tokens: list[Row]
+    targets: list[Row]
+    """The stored targets; the one that stands for the prompt comes first."""
+    edges: pa.Table
+
+    @cached_property
+    def shown_tokens(self) -> list[str]:
+        """Every token with its white space visible."""
+        return [show_whitespace(row["token"]) for row in self.tokens]
+
+    @cached_property
+    def shown_predictions(self) -> list[str]:
+        """The likeliest next token at every position, white space visible."""
+        return [show_whitespace(row["top_token"]) for row in self.tokens]
+
+    @property
+    def default_target(self) -> int:
+        """The stored target that stands for the prompt; else its last position."""
+        return int(self.targets[0]["target"]) if self.targets else len(self.tokens) - 1
+
+    def target_or_default(self, wanted: int | None) -> int:
+        """A position of this prompt: the wanted one if it has that."""
+        fits = wanted is not None and wanted < len(self.tokens)
+        return wanted if fits and wanted is not None else self.default_target
+
+    def stored_target(self, position: int) -> Row | None:
+        """The row of `targets` for a position, if the sweep traced it."""
+        return next((row for row in self.targets if row["target"] == position), None)
+
+    def survives_at(self, target: int) -> NDArray[np.float64]:
+        """For each row of `edges`, the threshold at which it leaves a target's route."""
+        return survives_at(
+            route_edges(self.edges),
+            np.array([target]),
+            n_layers=int(self.run["n_layers"]),
+            n_positions=len(self.tokens),
+        )
+
+
+def read_prediction(store: Store, run: Row, prompt_id: int) -> Prediction:
+    """Everything stored about one prompt; LookupError if the run does not hold it."""
+    run_id = run["run_id"]
+    return Prediction(
+        run=run,
+        prompt=queries.prompt(store, run_id, prompt_id).to_pylist()[0],
+        tokens=queries.tokens(store, run_id, prompt_id).to_pylist(),
+        targets=queries.targets(store, run_id, prompt_id).to_pylist(),
+        edges=queries.edges(store, run_id, prompt_id),
+    )
+
+
+def route_edges(edges: pa.Table) -> RouteEdges:
+    """Rows of `edges` as `store.routes` takes them."""
+    return RouteEdges(
+        layer=edges["layer"].to_numpy(),
+        step=codes(edges["step"], STEPS),
+        query=edges["query"].to_numpy(),
+        key=edges["key"].to_numpy(),
+        contribution=edges["contribution"].to_numpy().astype(np.float64),
+    )
+
+
+def codes(column: pa.ChunkedArray, names: tuple[str, ...]) -> NDArray[np.uint8]:
+    """Each value's place among `names`."""
+    places = pa.compute.index_in(column.cast(pa.string()), value_set=pa.array(names))
+    found: NDArray[np.uint8] = places.to_numpy().astype("u1")
+    return found
+
+
+@dataclass(frozen=True)
+class StrongEdge:
+    """An edge of the route that is no residual edge."""
+
+    layer: int
+    part: str
+    """`head 3` or `FFN`."""
+    source: str
+    destination: str
+    contribution: float
+    survives_at: float
+
+
+def strongest_edges(
+    prediction: Prediction, target: int, *, threshold: float, limit: int = 14
+) -> list[StrongEdge]:
+    """The attention and FFN edges that survive longest above a threshold.
+
+    Residual edges are left out: they are nearly always the strongest and say least.
+    """
+    survives = prediction.survives_at(target)
+    edges = prediction.edges
+    kinds = codes(edges["kind"], KINDS)
+    kept = np.flatnonzero((survives > threshold) & (kinds != KINDS.index("resid")))
+    contribution = edges["contribution"].to_numpy()
+    order = np.lexsort((-contribution[kept], -survives[kept]))
+    names = prediction.shown_tokens
+    return [
+        StrongEdge(
+            layer=row["layer"],
+            part="FFN" if row["kind"] == "ffn" else f"head {row['head']}",
+            source=names[row["key"]],
+            destination=names[row["query"]],
+            contribution=row["contribution"],
+            survives_at=float(survives[i]),
+        )
+        for i in kept[order][:limit].tolist()
+        for row in edges.slice(i, 1).to_pylist()
+    ]

@@ -1,0 +1,179 @@
+"""One prediction: the prompt's tokens, the route graph, and the target in words."""
+
+from threading import RLock
+
+import panel as pn
+from flowglass.store.store import Store
+
+from .data_table import Column, DataTable
+from .prediction import Prediction, Row, read_prediction, strongest_edges
+from .route_graph import RouteGraph, pack_edges
+from .selection import MIN_THRESHOLD, Selection
+from .target_words import target_words
+from .token_strip import TokenStrip
+
+EDGE_COLUMNS = (
+    Column("layer", "Layer", width="50px", align="right"),
+    Column("part", "Part", width="68px"),
+    Column("source", "From", kind="token"),
+    Column("destination", "To", kind="token"),
+    Column("contribution", "Contr.", width="58px", align="right", hint="contribution"),
+    Column(
+        "survives_at",
+        "Until",
+        width="54px",
+        align="right",
+        hint="survives_at: in the route at every threshold below this",
+    ),
+)
+
+WORDS_STYLE = """
+  :host { font-size: 13.5px; line-height: 1.5; color: var(--fg-text) }
+  p { margin: 0 0 6px } .where { color: var(--fg-muted) }
+  code { font: 0.95em var(--fg-monospace); background: var(--fg-raised);
+    border: 1px solid var(--fg-line); border-radius: 4px; padding: 1px 5px;
+    white-space: pre-wrap; overflow-wrap: anywhere }
+  .top { font-size: 20px; margin: 2px 0 10px }
+  .share { margin-left: 12px; font-variant-numeric: tabular-nums }
+  .good { color: var(--fg-good) } .bad { color: var(--fg-bad) }
+  .good code, .bad code { color: var(--fg-text) }
+  h2 { font-size: 13px; font-weight: 500; margin: 14px 0 0 }
+  .note { color: var(--fg-muted); font-size: 12px; margin: 2px 0 4px }
+"""
+
+
+class PredictionPage:
+    """The components of the page, and what of the Selection each follows."""
+
+    def __init__(self, store: Store, selection: Selection) -> None:
+        self._store = store
+        self._selection = selection
+        self._shown: Prediction | None = None
+        self._lock = RLock()  # a session's events run in several threads
+        self._strip = TokenStrip(sizing_mode="stretch_width", margin=(0, 0, 14, 0))
+        self._graph = RouteGraph(
+            styles={"flex": "1 1 600px", "min-width": "0"}, margin=0
+        )
+        self._words = pn.pane.HTML(stylesheets=[WORDS_STYLE], margin=0)
+        self._strongest = DataTable(
+            EDGE_COLUMNS,
+            label="Strongest edges of the route",
+            empty="No attention or FFN edge at this threshold.",
+            margin=0,
+        )
+        side = pn.Column(
+            self._words,
+            self._strongest,
+            styles={"flex": "0 0 372px", "min-width": "0"},
+            margin=0,
+        )
+        self._body = pn.Column(
+            self._strip,
+            pn.FlexBox(
+                self._graph,
+                side,
+                flex_wrap="wrap",
+                gap="28px",
+                align_items="flex-start",
+                sizing_mode="stretch_width",
+                margin=0,
+            ),
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+        self._missing = pn.pane.HTML(visible=False)
+        self.root = pn.Column(
+            self._missing,
+            self._body,
+            sizing_mode="stretch_width",
+            margin=(18, 24, 24, 24),
+        )
+        self._strip.param.watch(self._retarget, "target")
+        self._graph.param.watch(self._retarget, "target")
+        self._graph.param.watch(self._rethreshold, "threshold")
+        selection.param.watch(self._follow, ["target", "threshold"])
+
+    def set_dark(self, dark: bool) -> None:
+        """Repaint the canvas in the other colours."""
+        self._graph.dark = dark
+
+    def show(self, run: Row, prompt_id: int) -> Row | None:
+        """Show a prompt; its row, or None if the run does not hold it."""
+        with self._lock:
+            try:
+                shown = read_prediction(self._store, run, prompt_id)
+            except LookupError:
+                self._shown = None
+                self._body.visible = False
+                self._missing.object = f"This run holds no prompt {prompt_id}."
+                self._missing.visible = True
+                return None
+            self._shown = shown
+            target = shown.target_or_default(self._selection.target)
+            names, predictions = shown.shown_tokens, shown.shown_predictions
+            stored = [int(row["target"]) for row in shown.targets]
+            self._strip.param.update(
+                tokens=names,
+                predictions=predictions,
+                stored_targets=stored,
+                special=[i for i, r in enumerate(shown.tokens) if r["is_special"]],
+                target=target,
+            )
+            self._graph.param.update(
+                edges=pack_edges(shown.edges),
+                tokens=names,
+                predictions=predictions,
+                probabilities=[row["top_prob"] for row in shown.tokens],
+                stored_targets=stored,
+                layers=int(run["n_layers"]),
+                parallel=run["block_kind"] == "parallel",
+                lowest=max(MIN_THRESHOLD, run["cutoff"]),
+                target=target,
+                threshold=max(self._selection.threshold, run["cutoff"]),
+            )
+            self._tell(target)
+            self._missing.visible = False
+            self._body.visible = True
+            return shown.prompt
+
+    def _retarget(self, event: object) -> None:
+        """A click in the strip or the graph chose a target."""
+        chosen = event.new  # type: ignore[attr-defined]
+        shown = self._shown
+        if shown and chosen != shown.target_or_default(self._selection.target):
+            self._selection.target = chosen
+
+    def _rethreshold(self, event: object) -> None:
+        self._selection.threshold = event.new  # type: ignore[attr-defined]
+
+    def _follow(self, *_: object) -> None:
+        with self._lock:
+            if self._shown is None or self._selection.prompt is None:
+                return
+            target = self._shown.target_or_default(self._selection.target)
+            threshold = max(self._selection.threshold, self._shown.run["cutoff"])
+            self._strip.target = target
+            self._graph.param.update(target=target, threshold=threshold)
+            self._tell(target)
+
+    def _tell(self, target: int) -> None:
+        """The side panel for a target."""
+        assert self._shown is not None
+        self._words.object = target_words(self._shown, target) + (
+            "<h2>Strongest edges</h2><p class='note'>Attention and FFN, by the "
+            "threshold up to which they stay in the route.</p>"
+        )
+        strong = strongest_edges(
+            self._shown, target, threshold=self._graph.threshold
+        )
+        self._strongest.rows = [
+            [
+                str(edge.layer),
+                edge.part,
+                edge.source,
+                edge.destination,
+                f"{edge.contribution:.3f}",
+                f"{edge.survives_at:.3f}",
+            ]
+            for edge in strong
+        ]

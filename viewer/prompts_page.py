@@ -1,8 +1,8 @@
-"""The front page: the store's runs, and the prompts of the chosen one."""
+"""The prompts of a run: search, filter, sort, page; a click opens a prediction.
 
-from collections.abc import Callable
-from datetime import datetime
-from threading import RLock
+Every page is cut in the store, so 100,000 prompts cost what ten do.
+"""
+
 from typing import Any
 
 import panel as pn
@@ -13,92 +13,61 @@ from flowglass.store.store import Store
 from .data_table import Column, DataTable
 from .prediction import Row
 from .selection import Selection
-from .theme import show_whitespace
+from .theme import VISIBLE, show_whitespace
 
 PAGE_SIZE = 25
+LONGEST_TEXT = 300
+ANY = "All"
 
-RUN_COLUMNS = (
-    Column("run_id", "Run"),
-    Column("model", "Model", width="16%"),
-    Column("datasets", "Datasets", width="20%"),
-    Column("n_prompts", "Prompts", width="92px", align="right"),
-    Column("n_tokens", "Tokens", width="104px", align="right"),
-    Column("status", "Status", width="96px"),
-    Column("started_at", "Started", width="148px", align="right"),
-)
-PROMPT_COLUMNS = (
-    Column("prompt_id", "#", width="76px", align="right", sortable=True),
+COLUMNS = (
+    Column("prompt_id", "#", width="72px", align="right", kind="muted", sortable=True),
     Column("text", "Prompt", sortable=True),
     Column("dataset", "Dataset", width="9.5%", kind="muted", sortable=True),
     Column("category", "Category", width="9.5%", kind="muted", sortable=True),
     Column("answer", "Answer", width="9%", kind="token", sortable=True),
     Column("predicted_token", "Predicted", width="10%", kind="token", sortable=True),
-    Column("predicted_prob", "Prob.", width="80px", align="right", sortable=True),
-    Column("correct", "First", width="66px", align="centre", sortable=True,
-           hint="Was the answer the likeliest token?"),
-    Column("n_tokens", "Tokens", width="84px", align="right", sortable=True),
+    Column("predicted_prob", "Prob.", width="84px", align="right", sortable=True),
+    Column(
+        "correct",
+        "Correct",
+        width="86px",
+        align="centre",
+        sortable=True,
+        hint="Was the answer the likeliest token?",
+    ),
+    Column("n_tokens", "Tokens", width="86px", align="right", sortable=True),
 )
-SORTABLE = frozenset(c.name for c in PROMPT_COLUMNS)
+SORTABLE = frozenset(column.name for column in COLUMNS)
 
-ANY = "all"
-NOTHING_YET = (
-    "This store has no finished prompts yet. Fill it with "
-    "<code>flowglass sweep --model M --data D --store {store}</code>, then refresh."
-)
-NOTE_STYLE = """
-  :host { color: var(--fg-muted); font-size: 13px; line-height: 1.5 }
-  code { font: 0.95em var(--fg-monospace); color: var(--fg-text) }
-"""
+NOTE_STYLE = ":host { color: var(--fg-muted); font-size: 13px }"
 
 
 class PromptsPage:
-    """The components of the page, and what of the Selection each follows."""
+    """The filters, the list and its pages."""
 
-    def __init__(
-        self,
-        store: Store,
-        selection: Selection,
-        *,
-        refresh: Callable[[], None],
-    ) -> None:
+    def __init__(self, store: Store, selection: Selection) -> None:
         self._store = store
         self._selection = selection
-        self._lock = RLock()  # a session's events run in several threads
-        self._runs: list[Row] = []
         self._run: Row | None = None
+        self._groups: list[Row] = []
         self._prompt_ids: list[int] = []
-        self._filling = False
-        self._run_table = DataTable(
-            RUN_COLUMNS,
-            on_open=self._choose_run,
-            label="Runs",
-            empty="No runs yet.",
-            margin=0,
-        )
-        self._prompt_table = DataTable(
-            PROMPT_COLUMNS,
-            on_open=self._open_prompt,
+        self._table = DataTable(
+            COLUMNS,
+            on_open=self._open,
             on_sort=lambda sort: selection.param.update(sort=sort, page=1),
             label="Prompts",
             empty="No prompt matches.",
+            sizing_mode="stretch_width",
             margin=0,
         )
         self._search = pmu.TextInput(
-            label="Search prompts", size="small", width=320, margin=0
+            label="Search the text", size="small", width=320, margin=0
         )
-        self._dataset = pmu.Select(label="Dataset", size="small", width=190, margin=0)
-        self._category = pmu.Select(label="Category", size="small", width=190, margin=0)
+        self._dataset = pmu.Select(label="Dataset", size="small", width=200, margin=0)
+        self._category = pmu.Select(label="Category", size="small", width=200, margin=0)
         self._pager = pmu.Pagination(count=1, value=0, margin=(12, 0, 0, 0))
         self._note = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=0)
-        self._warning = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=0, visible=False)
-        again = pmu.Button(
-            label="Refresh",
-            icon="refresh",
-            variant="text",
-            margin=0,
-            on_click=lambda _: refresh(),
-        )
-        self._browser = pn.Column(
+        self.root = pn.Column(
             pn.FlexBox(
                 self._search,
                 self._dataset,
@@ -106,54 +75,143 @@ class PromptsPage:
                 self._note,
                 align_items="center",
                 gap="14px",
-                margin=(22, 0, 10, 0),
+                margin=(0, 0, 10, 0),
                 sizing_mode="stretch_width",
             ),
-            self._prompt_table,
+            self._table,
             self._pager,
             sizing_mode="stretch_width",
             margin=0,
         )
-        self.root = pn.Column(
-            pn.FlexBox(
-                pmu.Typography("Runs", variant="h6", margin=0),
-                again,
-                justify_content="space-between",
-                align_items="center",
-                sizing_mode="stretch_width",
-                margin=0,
-            ),
-            self._run_table,
-            self._warning,
-            self._browser,
-            sizing_mode="stretch_width",
-            margin=(14, 24, 24, 24),
-        )
-        self._watch()
+        self._connect()
 
-    def _watch(self) -> None:
+    def _connect(self) -> None:
+        """Widgets write the Selection; the App then has the list shown anew."""
+        self._search.param.watch(self._widget_changed, "value")
+        self._dataset.param.watch(self._widget_changed, "value")
+        self._category.param.watch(self._widget_changed, "value")
+        self._pager.param.watch(self._page_changed, "value")
+        # Links open a tab that looks like this one.
+        self._selection.param.watch(self._link, ["theme", "threshold"])
+
+    def show(self, run: Row) -> None:
+        """List a run's prompts as the Selection asks."""
+        self._run = run
+        self._fill_filters(run["run_id"])
+        self._fill_list(run["run_id"])
+
+    def _widget_changed(self, *_: object) -> None:
+        wanted = {
+            "search": self._search.value or "",
+            "dataset": _chosen(self._dataset.value),
+            "category": _chosen(self._category.value),
+        }
+        # Filling the widgets from the Selection comes here too and changes nothing.
+        if any(getattr(self._selection, key) != wanted[key] for key in wanted):
+            self._selection.param.update(**wanted, page=1)
+
+    def _page_changed(self, *_: object) -> None:
+        self._selection.page = self._pager.value + 1
+
+    def _filters(self) -> dict[str, Any]:
+        """The Selection's filters as the queries take them."""
         selection = self._selection
-        self._search.param.watch(
-            lambda event: self._filter(search=event.new or ""), "value"
-        )
-        for widget, key in ((self._dataset, "dataset"), (self._category, "category")):
-            widget.param.watch(
-                lambda event, key=key: self._filter(
-                    **{key: "" if event.new in (None, ANY) else event.new}
-                ),
-                "value",
-            )
-        self._pager.param.watch(
-            lambda event: self._filter(page=event.new + 1), "value"
-        )
-        selection.param.watch(
-            lambda *_: self._list_prompts(),
-            ["search", "dataset", "category", "sort", "page"],
-        )
-        selection.param.watch(lambda *_: self._link(), ["theme", "threshold"])
+        return {
+            "search": selection.search,
+            "dataset": selection.dataset or None,
+            "category": selection.category or None,
+        }
 
-    def _filter(self, **changes: Any) -> None:
-        """A widget was changed by the reader: any new filter starts at page 1."""
-        if not self._filling:
-            self._selection.param.update(**{"page": 1, **changes})
-...
+    def _fill_filters(self, run_id: str) -> None:
+        self._groups = queries.prompt_groups(self._store, run_id).to_pylist()
+        self._search.value = self._selection.search
+        for widget, key in ((self._dataset, "dataset"), (self._category, "category")):
+            chosen = getattr(self._selection, key)
+            there = {row[key] or "" for row in self._groups} | {chosen}
+            options = [ANY, *sorted(there - {""})]
+            widget.param.update(options=options, value=chosen or ANY)
+
+    def _fill_list(self, run_id: str) -> None:
+        selection, filters = self._selection, self._filters()
+        n_prompts = queries.count_prompts(self._store, run_id, **filters)
+        n_pages = max(1, -(-n_prompts // PAGE_SIZE))
+        page = min(selection.page, n_pages)
+        column = selection.sort.removeprefix("-")
+        sort = selection.sort if column in SORTABLE else ""
+        rows = queries.prompts(
+            self._store,
+            run_id,
+            **filters,
+            sort=column if sort else "prompt_id",
+            descending=sort.startswith("-"),
+            limit=PAGE_SIZE,
+            offset=(page - 1) * PAGE_SIZE,
+        ).to_pylist()
+        self._prompt_ids = [row["prompt_id"] for row in rows]
+        self._pager.param.update(count=n_pages, value=page - 1, visible=n_pages > 1)
+        n_all = sum(row["n_prompts"] for row in self._groups)
+        self._note.object = counted(n_prompts, n_all)
+        self._table.param.update(
+            rows=[cells(row) for row in rows],
+            tones=[tones(row) for row in rows],
+            sort=sort,
+        )
+        self._link()
+
+    def _link(self, *_: object) -> None:
+        query = self._selection.query
+        run_id = self._run["run_id"] if self._run else ""
+        self._table.links = [
+            query(run=run_id, prompt=prompt_id, target=None)
+            for prompt_id in self._prompt_ids
+        ]
+
+    def _open(self, index: int) -> None:
+        assert self._run is not None
+        self._selection.param.update(
+            run=self._run["run_id"], prompt=self._prompt_ids[index], target=None
+        )
+
+
+def _chosen(value: str | None) -> str:
+    return "" if value in (None, ANY) else str(value)
+
+
+def counted(n_listed: int, n_all: int) -> str:
+    """How many prompts are listed.
+
+    >>> counted(1, 1), counted(3, 12000)
+    ('1 prompt', '3 of 12,000 prompts')
+    """
+    of_all = "" if n_listed == n_all else f" of {n_all:,}"
+    return f"{n_listed:,}{of_all} prompt{'' if n_all == 1 else 's'}"
+
+
+def cells(row: Row) -> list[str]:
+    """What the table says of a prompt, column by column."""
+    text = row["text"]
+    cut = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
+    share = row["predicted_prob"]
+    return [
+        str(row["prompt_id"]),
+        "".join(c if c == " " else VISIBLE.get(c, c) for c in cut),
+        row["dataset"],
+        row["category"] or "",
+        "" if row["answer"] is None else show_whitespace(row["answer"]),
+        _token(row["predicted_token"]),
+        "" if share is None else f"{100 * share:.1f} %",
+        {True: "✓", False: "✗", None: ""}[row["correct"]],
+        f"{row['n_tokens']:,}",
+    ]
+
+
+def _token(token: str | None) -> str:
+    return "" if token is None else show_whitespace(token)
+
+
+def tones(row: Row) -> dict[str, str]:
+    """Colours of a row's cells, by column number."""
+    place = str([column.name for column in COLUMNS].index("correct"))
+    if row["correct"] is None:
+        return {}
+    return {place: "good" if row["correct"] else "bad"}

@@ -1,11 +1,19 @@
 # Everything runs in .venv, which any target makes when it is missing or out of date.
 PYTHON ?= python3
 BIN := .venv/bin
+STORE ?= runs
+TASKS := ioi induction greater_than agreement facts translation colors addition sentences
 
 .PHONY: demo test lint bench soak clean
 
 demo: .venv/ready
-	$(BIN)/python -m flowglass.pipeline.demo
+	for model in tiny-gpt2 tiny-llama; do \
+	  $(BIN)/flowglass sweep --model $$model $(TASKS:%=--data %) --targets answer \
+	    --store $(STORE) || exit; done
+	@echo; $(BIN)/flowglass sql $(STORE) "$$(cat docs/active-heads.sql)"
+	@echo "next: open a prompt in the viewer and click a token; or ask your own question:"
+	@echo "      $(BIN)/flowglass sql $(STORE) \"select * from targets limit 5\""
+	@[ -n "$$DEMO_EXIT" ] || $(BIN)/flowglass view $(STORE)
 
 test: .venv/ready-dev lint
 	sh .ci/chromium
@@ -17,7 +25,7 @@ lint: .venv/ready-dev
 	$(BIN)/mypy
 
 bench: .venv/ready
-	$(BIN)/python -m benchmarks.sweep
+	$(BIN)/python benchmarks/sweep.py
 
 # The full counts of the long tests, of which `make test` runs a tenth.
 soak: .venv/ready-dev

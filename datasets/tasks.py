@@ -1,8 +1,8 @@
 """The built-in tasks: each draws one prompt at random, in readable English.
 
-`sample(task, split, n, seed)` gives n distinct prompts. A prompt belongs to the held-out
-split by the hash of its text alone, so the training text, which is made of the other
-prompts, can never contain one.
+`sample(task, split, n, seed)` gives n distinct prompts. The hash of a prompt's text alone
+says whether it is held out, so none of these is ever drawn as a training prompt. What can
+happen is that a training prompt ends like one: "As we know, Denmark lies in".
 """
 
 import hashlib
@@ -82,7 +82,7 @@ def ioi(rng: Random) -> Prompt:
 
 
 def induction(rng: Random) -> Prompt:
-    """A passage that comes twice; the second time it breaks off (Olsson et al. 2022)."""
+    """A passage comes twice; the second time it breaks off (Olsson et al. 2022)."""
     kind = rng.choice(["words", "shopping", "surname"])
     if kind == "surname":
         (n1, n2, n3), (s1, s2, s3) = rng.sample(NAMES, 3), rng.sample(SURNAMES, 3)
@@ -115,7 +115,16 @@ def induction(rng: Random) -> Prompt:
 def greater_than(rng: Random) -> Prompt:
     """An end year must be later than the start year (Hanna et al. 2023)."""
     event = rng.choice(
-        "war strike voyage reign siege project exhibition drought".split()
+        [
+            "war",
+            "strike",
+            "voyage",
+            "reign",
+            "siege",
+            "project",
+            "exhibition",
+            "drought",
+        ]
     )
     template = rng.choice(
         [
@@ -167,7 +176,8 @@ def agreement(rng: Random) -> Prompt:
         name=rng.choice(NAMES),
     )
     number = "plural" if plural else "singular"
-    category = f"{number}, {'same' if plural == other_plural else 'other'} number between"
+    between = "same" if plural == other_plural else "other"
+    category = f"{number}, {between} number between"
     return Prompt(text, category, verbs[plural], verbs[1 - plural], slots)
 
 
@@ -230,7 +240,12 @@ def translation(rng: Random) -> Prompt:
             ]
         )
         category, answer, distractor = f"to {language}", foreign, other_foreign
-        text, slots = fill("{opener}" + template, opener=rng.choice(OPENERS), language=language, word=word)
+        text, slots = fill(
+            "{opener}" + template,
+            opener=rng.choice(OPENERS),
+            language=language,
+            word=word,
+        )
     else:
         template = rng.choice(
             [
@@ -240,7 +255,12 @@ def translation(rng: Random) -> Prompt:
             ]
         )
         category, answer, distractor = f"from {language}", word, other
-        text, slots = fill("{opener}" + template, opener=rng.choice(OPENERS), language=language, word=foreign)
+        text, slots = fill(
+            "{opener}" + template,
+            opener=rng.choice(OPENERS),
+            language=language,
+            word=foreign,
+        )
     return Prompt(text, category, answer, distractor, slots)
 
 
@@ -270,7 +290,9 @@ def colors(rng: Random) -> Prompt:
 def addition(rng: Random) -> Prompt:
     """Two-digit sums."""
     x, y = rng.randint(10, 99), rng.randint(10, 99)
-    template = rng.choice(["{x} + {y} =", "{x} plus {y} equals", "the sum of {x} and {y} is"])
+    template = rng.choice(
+        ["{x} + {y} =", "{x} plus {y} equals", "the sum of {x} and {y} is"]
+    )
     text, slots = fill(template, x=str(x), y=str(y))
     wrong = x + y + rng.choice([-10, -1, 1, 10])
     category = "carry" if x % 10 + y % 10 > 9 else "no carry"

@@ -1,7 +1,9 @@
 """The words that the built-in prompts are made of."""
 
-NAMES = """Mary John Anna Peter Lisa Tom Sarah David Emma Paul Laura Mark Julia Simon Kate
-Daniel Alice Martin Rose Henry Clara George Sophie Robert Helen Frank Diana Victor Nora
+# ruff: noqa: SIM905 (as list literals these would be 270 lines of one word each)
+
+NAMES = """Mary John Anna Peter Lisa Tom Sarah David Emma Paul Laura Mark Julia Simon
+Kate Daniel Alice Martin Rose Henry Clara George Sophie Robert Helen Frank Diana Victor Nora
 Oscar Irene Felix Martha Leon Grace Hugo Ruth Arthur Eva Walter Monica Bernard Lydia
 Edward Sylvia Conrad Paula Theodore Beatrice Gregory Cecilia Vincent""".split()
 
@@ -15,7 +17,8 @@ theatre harbour castle hospital village""".split()
 THINGS = """drink book ring letter basket lamp key ball flower cup hat coat spoon chair
 bottle ticket picture blanket candle mirror hammer pencil box bag plate clock""".split()
 
-COLOURS = """red blue green yellow black white brown purple orange grey pink silver""".split()
+COLOURS = """red blue green yellow black white brown purple orange grey pink
+silver""".split()
 
 WORDS = """river stone paper window apple train music forest silver doctor winter bridge
 thunder candle pocket garden mountain shadow copper lemon ladder island marble feather

@@ -32,8 +32,9 @@ def importance(
 ) -> Importance:
     """Per (target, layer, head or FFN): its route edges' sum and widest edge.
 
-    Takes the edges of routes as parallel arrays, `kind` as places in `schema.KINDS`; `head` is
-    read for attention edges only. `target` may be any number that tells targets apart.
+    Takes the edges of routes as parallel arrays, `kind` as places in `schema.KINDS`;
+    `head` is read for attention edges only. `target` is any number that tells targets
+    apart.
     A head with two edges and the FFN of one target; the residual is no component:
 
     >>> rows = importance(

@@ -43,9 +43,10 @@ def survives_at(
 ) -> Floats:
     """The largest s such that the edge is in the route for every tau < s; 0 if in none.
 
-    `targets` are positions, at the last layer. Shape [edge], in the order given. Several prompts share one pass when their
-    positions are offset so that they do not overlap, with one target each; several
-    targets of one prompt in one pass give the largest over the targets.
+    `targets` are positions, at the last layer. Shape [edge], in the order given.
+    Several prompts share one pass when their positions are offset so that they do not
+    overlap, with one target each; several targets of one prompt in one pass give the
+    largest over the targets.
 
     "Mary met John", one layer, target 2 (John). Head 3 of John reads Mary with 0.3 and
     John's own state keeps 0.7; behind it the FFN writes 0.4 and the state keeps 0.6:

@@ -143,14 +143,3 @@ QUARANTINE = table(
     ],
     sort="prompt_id",
 )
-
-__all__ = [
-    "COMPONENT_STATS",
-    "LAYER",
-    "PROMPTS",
-    "PROMPT_ID",
-    "QUARANTINE",
-    "RUNS",
-    "TARGETS",
-    "TOKENS",
-]

@@ -4,7 +4,6 @@ The Selection is the only state. Pages stay mounted and are shown or hidden, whi
 several times faster than building them anew.
 """
 
-from collections.abc import Callable
 from html import escape
 from threading import RLock
 from typing import Any
@@ -16,15 +15,16 @@ from flowglass.store.store import Store
 from .prediction import Row
 from .prediction_page import PredictionPage
 from .prompts_page import PromptsPage
-from .runs_table import FRESH, RunsTable
+from .runs_table import RunsTable
 from .selection import Selection
 from .theme import material_theme, stylesheet
 from .trail import Trail
 from .url_state import UrlState
 
 NAME = "flowglass"
-LISTED = ["search", "dataset", "category", "sort", "page"]
-"""What of the Selection the list of prompts depends on."""
+SHOWN_BY = ["run", "prompt", "search", "dataset", "category", "sort", "page"]
+"""What of the Selection decides which page is shown, and the list on the first."""
+
 HEAD_STYLE = {
     ".MuiAppBar-root": {
         "backgroundColor": "background.paper",
@@ -46,25 +46,34 @@ NOTE_STYLE = """
 class App:
     """What one reader sees; `page` is what Panel serves."""
 
-    def __init__(self, store: Store, query: str = "") -> None:
+    def __init__(self, store: Store, *, path: str, query: str = "") -> None:
         self._store = store
+        self._path = path
         self._lock = RLock()  # a session's events run in several threads
-        self._way: list[Callable[[], None]] = []
         self.selection = Selection()
         self.selection.load(query)
         self._url = UrlState(self.selection)
-        self._trail = Trail(on_open=lambda index: self._way[index]())
+        self._trail = Trail(on_open=self._go_back)
         self._runs = RunsTable(self.selection)
         self._prompts = PromptsPage(store, self.selection)
         self._prediction = PredictionPage(store, self.selection)
-        self._note = pn.pane.HTML(
-            stylesheets=[NOTE_STYLE], margin=(18, 0), visible=False
-        )
+        self._note = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=(16, 0))
+        self._front = self._build_front()
+        self.page = self._build_page()
+        self.page.param.watch(self._toggle_theme, "dark_theme")
+        self.selection.param.watch(self._apply_theme, "theme")
+        self.selection.param.watch(self._update, SHOWN_BY)
+        self._update()
+
+    def _build_front(self) -> pn.Column:
         refresh = pmu.Button(
-            label="Refresh", icon="refresh", variant="text", margin=0,
-            on_click=lambda _: self._update(),
+            label="Refresh",
+            icon="refresh",
+            variant="text",
+            margin=0,
+            on_click=self._update,
         )
-        self._front = pn.Column(
+        return pn.Column(
             pn.FlexBox(
                 pmu.Typography("Runs", variant="h6", margin=0),
                 refresh,
@@ -75,20 +84,13 @@ class App:
             ),
             self._runs.root,
             self._note,
-            pmu.Typography("Prompts", variant="h6", margin=(22, 0, 8, 0)),
             self._prompts.root,
             sizing_mode="stretch_width",
             margin=(14, 24, 24, 24),
         )
-        self.page = self._build_page()
-        self.page.param.watch(self._toggle_theme, "dark_theme")
-        self.selection.param.watch(self._update, [*LISTED, "run", "prompt"])
-        self.selection.param.watch(self._apply_theme, "theme")
-        self._update()
 
-    def _build_page(self) -> Any:
+    def _build_page(self) -> pmu.Page:
         page = pmu.Page(
-            title="",
             meta_title=NAME,
             header=[self._trail],
             main=[self._url, self._front, self._prediction.root],
@@ -106,37 +108,87 @@ class App:
         self.selection.theme = "dark" if self.page.dark_theme else ""
 
     def _apply_theme(self, *_: object) -> None:
-        dark = self.selection.theme == "dark"
-        self.page.dark_theme = dark
-        self._prediction.set_dark(dark)
+        self.page.dark_theme = self.selection.theme == "dark"
+        self._prediction.set_dark(self.page.dark_theme)
 
     def _update(self, *_: object) -> None:
-        """Show what the Selection says; the store's new commits too."""
+        """Show what the Selection says, with whatever was committed meanwhile."""
         with self._lock:
             self._store.refresh()
-            runs = newest_first(self._store.runs().to_pylist())
+            runs = self._store.runs().to_pylist()
+            runs.sort(key=lambda run: run["started_at"], reverse=True)
             run = chosen_run(runs, self.selection.run)
-            on_prediction = self.selection.prompt is not None and run is not None
-            if on_prediction:
-                self._show_prediction(run)
+            if run is not None and self.selection.prompt is not None:
+                self._show_prediction(run, self.selection.prompt)
             else:
                 self._show_front(runs, run)
-            self._prediction.root.visible = on_prediction
-            self._front.visible = not on_prediction
 
     def _show_front(self, runs: list[Row], run: Row | None) -> None:
         self._runs.show(runs, run)
-        self._note.object = front_note(self.selection.run, run, self._store)
+        self._note.object = note_of(runs, run, self.selection.run, self._path)
         self._note.visible = bool(self._note.object)
-        if run is not None:
+        self._prompts.root.visible = bool(run and run["n_prompts"])
+        if run and run["n_prompts"]:
             self._prompts.show(run)
-        self._lead([NAME], [""])
+        self._trail.param.update(labels=[NAME], links=[""], note="")
+        self._turn_to(self._front, title=NAME)
 
-    def _show_prediction(self, run: Row) -> None:
-        prompt_id = self.selection.prompt
-        row = self._prediction.show(run, prompt_id)
-        groups = [row["dataset"], row["category"]] if row else []
-        note = " · ".join(str(group) for group in groups if group)
-        labels = [NAME, run["run_id"], f"prompt {prompt_id}"]
-        front = self.selection.query(run=run["run_id"], prompt=None, target=None)
-        self._lead(labels, ["?", front or "?", ""], note)
+    def _show_prediction(self, run: Row, prompt_id: int) -> None:
+        row = self._prediction.show(run, prompt_id) or {}
+        groups = (row.get("dataset"), row.get("category"))
+        here = f"prompt {prompt_id}"
+        home = Selection(theme=self.selection.theme).query() or "?"
+        front = self.selection.query(prompt=None, target=None) or "?"
+        self._trail.param.update(
+            labels=[NAME, run["run_id"], here],
+            links=[home, front, ""],
+            note=" · ".join(group for group in groups if group),
+        )
+        self._turn_to(self._prediction.root, title=f"{here} · {NAME}")
+
+    def _turn_to(self, root: Any, *, title: str) -> None:
+        for each in (self._front, self._prediction.root):
+            each.visible = each is root
+        self._url.title = title
+
+    def _go_back(self, index: int) -> None:
+        """The trail was clicked: home forgets everything, the run keeps its list."""
+        if index == 0:
+            self.selection.load(Selection(theme=self.selection.theme).query())
+        else:
+            self.selection.param.update(prompt=None, target=None)
+
+
+def chosen_run(runs: list[Row], run_id: str) -> Row | None:
+    """The run asked for; the newest with prompts if none was; None if there is none."""
+    if run_id:
+        return next((run for run in runs if run["run_id"] == run_id), None)
+    return next((run for run in runs if run["n_prompts"]), runs[0] if runs else None)
+
+
+def note_of(runs: list[Row], run: Row | None, wanted: str, path: str) -> str:
+    """What to say where there is nothing to list; empty if there is."""
+    if wanted and run is None:
+        return f"This store has no run <code>{escape(wanted)}</code>. Choose one above."
+    if run is not None and run["n_prompts"]:
+        return ""
+    what = "run" if runs else "store"
+    sweep = f"flowglass sweep --model M --data D --store {path}"
+    return (
+        f"This {what} has no finished prompts yet. Fill it with "
+        f"<code>{escape(sweep)}</code>, then refresh."
+    )
+
+
+def detach_busy(page: pmu.Page) -> None:
+    """Stop a page from watching Panel's global `busy`.
+
+    pmu's Page takes `busy` from the global state, which pins every session's page for
+    ever and has each session's every event update all of them. A test holds this, as
+    the shape of the watcher is private.
+    """
+    for watcher in list(pn.state.param.watchers.get("busy", {}).get("value", [])):
+        function = getattr(watcher.fn, "keywords", {}).get("function")
+        owner = getattr(getattr(function, "__self__", None), "self", None)
+        if owner is page:
+            pn.state.param.unwatch(watcher)

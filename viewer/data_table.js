@@ -7,7 +7,7 @@ const STYLE = `
   th { text-align: left; font-weight: 500; color: var(--fg-muted); padding: 0;
     border-bottom: 1px solid var(--fg-line); background: var(--fg-surface) }
   th button, th span { all: unset; display: block; box-sizing: border-box; width: 100%;
-    padding: 7px 10px; white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
+    padding: 7px 8px; white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
   th button { cursor: pointer }
   th button:hover { color: var(--fg-text) }
   th button:focus-visible, td a:focus-visible { outline: 2px solid var(--fg-accent);
@@ -15,7 +15,7 @@ const STYLE = `
   th[aria-sort] { color: var(--fg-text) }
   .arrow { display: inline-block; width: 1em; text-align: center }
   td { padding: 0; border-bottom: 1px solid var(--fg-line); overflow: hidden }
-  td > * { display: block; padding: 7px 10px; white-space: nowrap; overflow: hidden;
+  td > * { display: block; padding: 7px 8px; white-space: nowrap; overflow: hidden;
     text-overflow: ellipsis; color: inherit; text-decoration: none; min-height: 1.45em }
   .right { text-align: right; font-variant-numeric: tabular-nums }
   .centre { text-align: center }

@@ -22,7 +22,7 @@ function layoutOf({ layers, positions, parallel, width, height, labels }) {
   const span = (w) => (flat ? 18 : Math.min(LABEL_SPAN, w) * Math.sin(SLANT) + 10)
   const top = span(labels.predictions) + 22
   const bottom = span(labels.tokens) + 14
-  const rowHeight = clamp(16, (height - top - bottom) / (layers + 0.5), 92)
+  const rowHeight = clamp(16, (height - top - bottom) / (layers + 0.5), 104)
 
   const x = (position) => GUTTER + (position + 0.5) * columnWidth
   const rowBottom = (layer) => top + (layers - layer) * rowHeight

@@ -13,15 +13,15 @@ from .target_words import target_words
 from .token_strip import TokenStrip
 
 EDGE_COLUMNS = (
-    Column("layer", "Layer", width="50px", align="right"),
-    Column("part", "Part", width="68px"),
+    Column("layer", "Layer", width="52px", align="right"),
+    Column("part", "Part", width="66px"),
     Column("source", "From", kind="token"),
     Column("destination", "To", kind="token"),
-    Column("contribution", "Contr.", width="58px", align="right", hint="contribution"),
+    Column("contribution", "Contr.", width="60px", align="right", hint="contribution"),
     Column(
         "survives_at",
-        "Until",
-        width="54px",
+        "Survives",
+        width="72px",
         align="right",
         hint="survives_at: in the route at every threshold below this",
     ),
@@ -64,7 +64,7 @@ class PredictionPage:
         side = pn.Column(
             self._words,
             self._strongest,
-            styles={"flex": "0 0 372px", "min-width": "0"},
+            styles={"flex": "0 0 392px", "min-width": "0"},
             margin=0,
         )
         self._body = pn.Column(

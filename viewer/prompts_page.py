@@ -75,7 +75,7 @@ class PromptsPage:
                 self._note,
                 align_items="center",
                 gap="14px",
-                margin=(0, 0, 10, 0),
+                margin=(26, 0, 12, 0),
                 sizing_mode="stretch_width",
             ),
             self._table,

@@ -123,4 +123,5 @@ def _material(palette: Palette) -> dict[str, Any]:
             "divider": palette.line,
         },
         "shape": {"borderRadius": 6},
+        "typography": {"fontSize": 12.5},
     }

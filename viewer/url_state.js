@@ -4,12 +4,14 @@ export function render({ model, el }) {
   el.style.display = "none"
   const tell = () => model.send_msg({ query: location.search })
   const hear = (event) => {
-    const { query, replace, title } = event.data ?? event
-    if (title) document.title = title
-    if (query === undefined || query === location.search) return
+    const { query, replace } = event.data ?? event
+    if (query === location.search) return
     const address = location.pathname + query + location.hash
     history[replace ? "replaceState" : "pushState"]({}, "", address)
   }
+  const name = () => { if (model.title) document.title = model.title }
+  name()
+  model.on("title", name)
   addEventListener("popstate", tell)
   model.on("msg:custom", hear)
   model.on("remove", () => removeEventListener("popstate", tell))

@@ -15,6 +15,8 @@ REPLACED = frozenset({"threshold", "theme"})
 class UrlState(JSComponent):  # type: ignore[misc]  # panel ships no types
     """The address bar as a component: invisible, one per page."""
 
+    title = param.String("", doc="Name of the browser's tab.")
+
     _esm = Path(__file__).parent / "url_state.js"
 
     def __init__(self, selection: Selection, **params: Any) -> None:
@@ -35,9 +37,4 @@ class UrlState(JSComponent):  # type: ignore[misc]  # panel ships no types
         if self._hearing:
             return
         replace = all(event.name in REPLACED for event in events)
-        # An address needs its path when the query is empty, so "?" is never left bare.
         self._send_msg({"query": self._selection.query(), "replace": replace})
-
-    def set_title(self, title: str) -> None:
-        """Name the browser's tab."""
-        self._send_msg({"title": title})

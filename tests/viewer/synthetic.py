@@ -78,11 +78,11 @@ def make_edges(n_positions: int, shape: Shape, *, seed: int) -> dict[str, list[A
     noisy = rng.gamma(0.7, 1.0, n_positions)
     for layer in range(shape.layers):
         for query in range(n_positions):
-            attended = min(0.6, 0.05 + 0.2 * noisy[query] * rng.beta(2, 4))
-            logits = rng.normal(0, 2.6, (shape.heads, query + 1))
+            attended = min(0.7, 0.1 + 0.4 * noisy[query] * rng.beta(2, 3))
+            logits = rng.normal(0, 3.2, (shape.heads, query + 1))
             logits -= 0.02 * np.arange(query, -1, -1)
             pattern = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-            shares = rng.dirichlet(np.full(shape.heads, 0.6))
+            shares = rng.dirichlet(np.full(shape.heads, 0.4))
             attn = attended * pattern * shares[:, None]
             ffn = float(rng.beta(1.4, 6) * (2 if layer in (0, shape.layers - 1) else 1))
             ffn = min(0.8, ffn)

@@ -1,0 +1,142 @@
+"""The handful of file operations that a commit is made of.
+
+They are few so that a test can put a simulated disk under the protocol and cut its power
+after each of them. Paths are relative to the store, with `/`.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from .errors import StoreError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+
+
+class Files(Protocol):
+    """A disk, as the commit protocol sees it."""
+
+    def make_dirs(self, path: str) -> None:
+        """Make a folder and those above it; durable once each parent is synced."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file, replacing what it held; promises no durability."""
+
+    def fsync(self, path: str) -> None:
+        """Make a file's content durable."""
+
+    def fsync_dir(self, path: str) -> None:
+        """Make the names in a folder durable."""
+
+    def link(self, source: str, target: str) -> bool:
+        """Give a file a second name, atomically; False if another file has it."""
+
+    def unlink(self, path: str) -> None:
+        """Remove a name; fine if it is gone."""
+
+    def listdir(self, path: str) -> list[str]:
+        """The names in a folder, none if there is no folder."""
+
+    def read(self, path: str) -> bytes:
+        """A file's content."""
+
+    def age(self, path: str) -> float:
+        """Seconds since a file was last written; 0 if it is gone."""
+
+
+class LocalFiles:
+    """A folder on a disk of this machine, or one mounted as if it were."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def make_root(self) -> None:
+        """Make the folder itself, durably."""
+        missing = [p for p in (self.root, *self.root.parents) if not p.exists()]
+        with _explained(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            for made in missing:
+                _fsync(made.parent)
+
+    def make_dirs(self, path: str) -> None:
+        with _explained(self.root / path):
+            (self.root / path).mkdir(parents=True, exist_ok=True)
+
+    def write(self, path: str, data: bytes) -> None:
+        with _explained(self.root / path):
+            (self.root / path).write_bytes(data)
+
+    def fsync(self, path: str) -> None:
+        with _explained(self.root / path):
+            _fsync(self.root / path)
+
+    def fsync_dir(self, path: str) -> None:
+        self.fsync(path)
+
+    def link(self, source: str, target: str) -> bool:
+        try:
+            with _explained(self.root / target, refused=_NO_LINKS):
+                os.link(self.root / source, self.root / target)
+        except FileExistsError:
+            # A network disk may say so of the link it has just made for us.
+            return os.path.samefile(self.root / source, self.root / target)
+        return True
+
+    def unlink(self, path: str) -> None:
+        with _explained(self.root / path):
+            (self.root / path).unlink(missing_ok=True)
+
+    def listdir(self, path: str) -> list[str]:
+        try:
+            return sorted(os.listdir(self.root / path))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def read(self, path: str) -> bytes:
+        return (self.root / path).read_bytes()
+
+    def age(self, path: str) -> float:
+        try:
+            return time.time() - (self.root / path).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explained(path: Path, *, refused: set[int] = frozenset()) -> Iterator[None]:
+    """Say in one line what a user can mend; anything else goes through."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StoreError(
+                f"the disk is full at {path}: everything committed is safe; free some "
+                f"space and run the same command again"
+            ) from error
+        if error.errno in refused:
+            raise StoreError(
+                f"the file system at {path} makes no hard links ({error.strerror}), and "
+                f"a shard is committed by one: put the store on a disk that has them"
+            ) from error
+        if error.errno in _FORBIDDEN:
+            raise StoreError(
+                f"cannot write {path} ({error.strerror}): give a store that you may "
+                f"write to"
+            ) from error
+        raise

@@ -1,0 +1,99 @@
+"""Commit records: what one committed shard consists of.
+
+A record is a line of JSON and a line with its sha256, so that a damaged one is noticed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .errors import StoreError
+
+RECORD_VERSION = 1
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One Parquet file of a shard; `path` is relative to the run's folder."""
+
+    table: str
+    path: str
+    rows: int
+    bytes: int
+    crc32: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """A committed shard: all its tables, together."""
+
+    shard: int
+    attempt: str
+    config_sha256: str
+    """Of the identity of the run that wrote it."""
+    files: tuple[DataFile, ...]
+    prompts: tuple[tuple[int, int], ...]
+    """The ids of its prompts as [start, stop) ranges, the quarantined included."""
+    info: Mapping[str, Any]
+    """n_prompts, n_tokens, n_quarantined, seconds, and whatever else is known."""
+    committed_at: str
+    """ISO 8601, UTC."""
+
+    def holds(self, prompt_id: int) -> bool:
+        """Whether the prompt is in this shard."""
+        return any(start <= prompt_id < stop for start, stop in self.prompts)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on disk, the record itself aside."""
+        return sum(file.bytes for file in self.files)
+
+
+def to_bytes(record: Record) -> bytes:
+    """The record as it lies on disk."""
+    body = canonical({"version": RECORD_VERSION, **asdict(record)})
+    return body + b"\n" + hashlib.sha256(body).hexdigest().encode() + b"\n"
+
+
+def from_bytes(data: bytes, *, path: str) -> Record:
+    """The record in a file's content; StoreError if it is not whole."""
+    body, _, digest = data.removesuffix(b"\n").rpartition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise StoreError(
+            f"the commit record {path} is damaged: delete it and run the same sweep "
+            f"again, which does this shard once more"
+        )
+    fields = json.loads(body)
+    version = fields.pop("version")
+    if version != RECORD_VERSION:
+        raise StoreError(
+            f"the commit record {path} has version {version}, this flowglass reads "
+            f"{RECORD_VERSION}: upgrade flowglass"
+        )
+    fields["files"] = tuple(DataFile(**file) for file in fields["files"])
+    fields["prompts"] = tuple((start, stop) for start, stop in fields["prompts"])
+    return Record(**fields)
+
+
+def canonical(value: Any) -> bytes:
+    """The one JSON text of a value: sorted keys, no spaces; what hashes are taken of."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), allow_nan=False
+    ).encode()
+
+
+def as_ranges(ids: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Whole numbers as ascending [start, stop) ranges.
+
+    >>> as_ranges([4, 5, 6, 9])
+    ((4, 7), (9, 10))
+    """
+    ranges: list[tuple[int, int]] = []
+    for number in sorted(ids):
+        if ranges and ranges[-1][1] == number:
+            ranges[-1] = (ranges[-1][0], number + 1)
+        else:
+            ranges.append((number, number + 1))
+    return tuple(ranges)

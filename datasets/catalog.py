@@ -1,32 +1,85 @@
-import hashlib, json
+"""What can be traced without writing anything: `load(source)` gives a dataset.
+
+A source is a built-in dataset's name, a file, or `hf:name[:split[:column]]`.
+"""
+
+import json
+import os.path
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from hashlib import sha256
 from pathlib import Path
 
+from . import hub, readers
+from .errors import DatasetError
 from .prompt import Prompt
-from .tasks import TASKS, sample
+from .tasks import TASKS
 
-MODELS = {n: Path(__file__).parent / "models" / n for n in ("tiny-gpt2", "tiny-llama")}
+FOLDER = Path(__file__).parent
+
+BUILTIN = tuple(TASKS)
+"""The built-in datasets, one for each task."""
+
+MODELS = {name: FOLDER / "models" / name for name in ("tiny-gpt2", "tiny-llama")}
+"""The bundled models' folders by name."""
 
 
 @dataclass(frozen=True)
 class Dataset:
+    """Prompts under a name.
+
+    >>> dataset = load("ioi", limit=2)
+    >>> dataset.name, len(dataset.prompts), dataset.prompts[0].category
+    ('ioi', 2, 'ABB')
+    """
+
     name: str
+    """The built-in name, the file's name without its extension, or the hub's name."""
     prompts: Sequence[Prompt]
     digest: str
+    """sha256 of the prompts' canonical JSON; it does not depend on the name."""
+
+
+def load(source: str | os.PathLike[str], *, limit: int | None = None) -> Dataset:
+    """The first `limit` prompts of a source, or all; raises DatasetError."""
+    source = os.fspath(source)
+    if limit is not None and limit < 1:
+        raise DatasetError(f"the limit must be 1 or more, not {limit}")
+    if source in BUILTIN:
+        return dataset(source, builtin_prompts(source)[:limit])
+    if source.startswith(hub.PREFIX):
+        address = hub.parse(source)
+        return dataset(address.name, hub.read(address, limit=limit))
+    path = Path(source)
+    if path.suffix or os.path.exists(path):
+        return dataset(path.stem, readers.read(path, limit=limit))
+    raise unknown(source)
 
 
 def builtin_prompts(task: str) -> list[Prompt]:
-    return sample(task, "held-out", 500)
+    """The 500 held-out prompts of a built-in task."""
+    return readers.read(FOLDER / "builtin" / f"{task}.jsonl")
 
 
-def load(source: str, *, limit: int | None = None) -> Dataset:
-    if source in TASKS:
-        ps = builtin_prompts(source)
-        name = source
-    else:
-        rows = [json.loads(x) for x in open(source)]
-        ps = [Prompt(r["text"], r.get("group"), r.get("answer"), r.get("distractor"), {"n": r.get("n")}) for r in rows]
-        name = Path(source).stem
-    ps = ps[:limit]
-    return Dataset(name, ps, hashlib.sha256(repr(ps).encode()).hexdigest())
+def dataset(name: str, prompts: Sequence[Prompt]) -> Dataset:
+    """The prompts under a name, with their digest."""
+    encode = json.JSONEncoder(
+        ensure_ascii=False, sort_keys=True, separators=(",", ":")
+    ).encode
+    digest = sha256()
+    for p in prompts:
+        fields = [p.text, p.category, p.answer, p.distractor, dict(p.metadata)]
+        digest.update(encode(fields).encode() + b"\n")
+    return Dataset(name, prompts, digest.hexdigest())
+
+
+def unknown(source: str) -> DatasetError:
+    """The error for a source that is nothing."""
+    near = get_close_matches(source, BUILTIN)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    kinds = ", ".join(readers.READERS)
+    return DatasetError(
+        f'no dataset "{source}"; {hint}A source is a built-in name '
+        f"({', '.join(BUILTIN)}), a file ({kinds}), or hf:name[:split[:column]]"
+    )

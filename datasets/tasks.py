@@ -1,8 +1,8 @@
 """The built-in tasks: each draws one prompt at random, in readable English.
 
-`sample(task, split, n, seed)` gives n distinct prompts. The hash of a prompt's text alone
-says whether it is held out, so none of these is ever drawn as a training prompt. What can
-happen is that a training prompt ends like one: "As we know, Denmark lies in".
+`sample(task, split, n, seed)` gives n distinct prompts. The hash of a prompt's text
+alone says which split it is in, so no held-out prompt is ever drawn for training. (A
+training prompt may end like one: "It is true that Denmark lies in".)
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from .words import (
     COLOURS,
     COUNTRIES,
     DICTIONARY,
+    EVENTS,
     NAMES,
     NOUNS,
     PLACES,
@@ -114,18 +115,7 @@ def induction(rng: Random) -> Prompt:
 
 def greater_than(rng: Random) -> Prompt:
     """An end year must be later than the start year (Hanna et al. 2023)."""
-    event = rng.choice(
-        [
-            "war",
-            "strike",
-            "voyage",
-            "reign",
-            "siege",
-            "project",
-            "exhibition",
-            "drought",
-        ]
-    )
+    event = rng.choice(EVENTS)
     template = rng.choice(
         [
             "the {event} lasted from the year {start} to the year",

@@ -1,11 +1,11 @@
 """The words that the built-in prompts are made of."""
 
-# ruff: noqa: SIM905 (as list literals these would be 270 lines of one word each)
+# ruff: noqa: SIM905 (a list literal would take a line for every word)
 
 NAMES = """Mary John Anna Peter Lisa Tom Sarah David Emma Paul Laura Mark Julia Simon
-Kate Daniel Alice Martin Rose Henry Clara George Sophie Robert Helen Frank Diana Victor Nora
-Oscar Irene Felix Martha Leon Grace Hugo Ruth Arthur Eva Walter Monica Bernard Lydia
-Edward Sylvia Conrad Paula Theodore Beatrice Gregory Cecilia Vincent""".split()
+Kate Daniel Alice Martin Rose Henry Clara George Sophie Robert Helen Frank Diana Victor
+Nora Oscar Irene Felix Martha Leon Grace Hugo Ruth Arthur Eva Walter Monica Bernard
+Lydia Edward Sylvia Conrad Paula Theodore Beatrice Gregory Cecilia Vincent""".split()
 
 SURNAMES = """Frost Baker Talbot Winter Carver Hollis Mercer Dunning Fletcher Granger
 Hawkins Ingram Jarvis Keller Lambert Norwood Osborne Prescott Quimby Radcliffe Sawyer
@@ -23,6 +23,8 @@ silver""".split()
 WORDS = """river stone paper window apple train music forest silver doctor winter bridge
 thunder candle pocket garden mountain shadow copper lemon ladder island marble feather
 whistle lantern saddle kettle blossom timber velvet compass""".split()
+
+EVENTS = "war strike voyage reign siege project exhibition drought".split()
 
 # singular, plural
 NOUNS = [

@@ -18,6 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flowglass.store.rollup import component_stats
+
 from .batch import Batch, pad, sources_of
 from .capture import stream
 from .contributions import Step
@@ -127,6 +129,20 @@ def analyse(
     columns["prompts"] = [prompt_rows(batch, closure.error)]
     tables = {name: as_table(name, parts) for name, parts in columns.items()}
     return set_aside(tables, batch, closure, bound=CLOSURE_BOUNDS[model.dtype])
+
+
+def roll_up(
+    tables: dict[str, pa.Table], model: LoadedModel, cutoff: float
+) -> pa.Table:
+    """`component_stats` of the prompts in `tables`."""
+    return component_stats(
+        tables["prompts"],
+        tables["targets"],
+        tables["importance"],
+        n_layers=len(model.anatomy.layers),
+        n_heads=model.anatomy.n_heads,
+        cutoff=cutoff,
+    )
 
 
 def set_aside(

@@ -11,13 +11,16 @@ Ferrando & Voita 2024, Information Flow Routes, arXiv 2403.00824, section 2.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from itertools import product
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-ELEMENTS_AT_ONCE = 2**24
-"""Floats of the largest intermediate of `attention_proximity` (64 MB in float32)."""
+TILE_ON_CPU = 2**18
+"""Floats of the one intermediate of `attention_proximity`: 1 MB stays in the cache."""
+
+TILE_ELSEWHERE = 2**26
 
 
 def proximity(
@@ -38,22 +41,37 @@ def attention_proximity(
     pattern: Float[Tensor, "batch head query key"],
     head_values: Float[Tensor, "batch head key d_model"],
     whole: Float[Tensor, "batch query d_model"],
+    *,
+    tile: int | None = None,
 ) -> Float[Tensor, "batch head query key"]:
     """The proximity of every part `pattern[h, i, j] * head_values[h, j]` to `whole[i]`.
 
-    Works on a few queries at a time, and only on the keys those can see. Keys after
-    the query have a pattern of 0, so their proximity is exactly 0.
+    Works on `tile` floats at a time, and only on the keys that a tile's queries can
+    see. Keys after the query have a pattern of 0, so their proximity is exactly 0.
     """
     batch, heads, n_queries, n_keys = pattern.shape
+    tile = tile or (TILE_ON_CPU if pattern.is_cpu else TILE_ELSEWHERE)
+    per_query = n_keys * whole.shape[-1]
+    heads_at_once = min(heads, max(1, tile // (per_query * n_queries)))
+    queries_at_once = max(1, tile // (per_query * heads_at_once))
+    prompts_at_once = max(1, tile // (per_query * n_queries * heads))
     result = torch.zeros_like(pattern)
-    per_query = max(1, batch * heads * n_keys * whole.shape[-1])
-    rows = max(1, ELEMENTS_AT_ONCE // per_query)
-    for first in range(0, n_queries, rows):
-        queries = slice(first, min(first + rows, n_queries))
-        keys = slice(0, queries.stop)
-        goal = whole[:, None, queries, None]
-        part = pattern[:, :, queries, keys, None] * head_values[:, :, None, keys]
-        result[:, :, queries, keys] = proximity(part, goal)
+    for b, h, q in product(
+        range(0, batch, prompts_at_once),
+        range(0, heads, heads_at_once),
+        range(0, n_queries, queries_at_once),
+    ):
+        some = slice(b, b + prompts_at_once)
+        head = slice(h, h + heads_at_once)
+        query = slice(q, q + queries_at_once)
+        keys = slice(0, query.stop)
+        goal = whole[some, None, query, None]
+        part = (
+            pattern[some, head, query, keys, None] * head_values[some, head, None, keys]
+        )
+        rest = part.sub_(goal).abs_()
+        nearer = torch.sub(goal.abs(), rest, out=rest).sum(-1)
+        result[some, head, query, keys] = nearer.clamp_min_(0)
     return result
 
 

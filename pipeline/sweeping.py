@@ -21,11 +21,10 @@ from typing import Any
 import pyarrow as pa
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from flowglass.store.rollup import component_stats
 from flowglass.store.run import Plan, RunWriter, run_id_of
 from flowglass.store.schema import SCHEMA_VERSION
 
-from .analyse import analyse
+from .analyse import analyse, roll_up
 from .batch import make_batches
 from .corpus import Corpus, Shard, Tokeniser, load_corpus, plan_shards
 from .errors import PipelineError, PlanError
@@ -242,15 +241,7 @@ def run_shard(
             quarantined=tables["quarantine"].num_rows,
         )
     merged = {name: pa.concat_tables(some) for name, some in parts.items()}
-    merged["component_stats"] = component_stats(
-        merged["prompts"],
-        merged["targets"],
-        merged["importance"],
-        n_layers=len(loaded.anatomy.layers),
-        n_heads=loaded.anatomy.n_heads,
-        cutoff=settings.cutoff,
-    )
-    return merged
+    return merged | {"component_stats": roll_up(merged, loaded, settings.cutoff)}
 
 
 def _stop_if_hopeless(

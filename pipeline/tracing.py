@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from flowglass.datasets.prompt import Prompt
 from flowglass.store.schema import TABLES
 
-from .analyse import analyse
+from .analyse import analyse, roll_up
 from .contributions import Step
 from .errors import ModelError, PlanError
 from .model import LoadedModel, load_model, load_tokenizer
@@ -145,6 +145,7 @@ def trace_prompt(
     if failed := tables.pop("quarantine").to_pylist():
         at = failed[0]
         raise ModelError(f"{at['reason']} (step {at['step']} of layer {at['layer']})")
+    tables["component_stats"] = roll_up(tables, loaded, settings.cutoff)
     return Trace(
         tables=tables,
         prompt=prompt,

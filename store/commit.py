@@ -95,8 +95,8 @@ def commit(
 
 def committed_shards(files: Files, folder: str) -> set[int]:
     """The shards that have a record."""
-    names = files.listdir(f"{folder}/commits")
-    return {int(name[:-5]) for name in names if name.endswith(".json")}
+    names = (n.removesuffix(".json") for n in files.listdir(f"{folder}/commits"))
+    return {int(name) for name in names if name.isdecimal()}
 
 
 def read_records(

@@ -1,13 +1,13 @@
 """The handful of file operations that a commit is made of.
 
-They are few so that a test can put a simulated disk under the protocol and cut its power
-after each of them. Paths are relative to the store, with `/`.
+They are few so that a test can put a simulated disk under the protocol and cut its
+power after each of them. Paths are relative to the store, with `/`.
 """
 
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -117,7 +117,7 @@ def _fsync(path: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path, *, refused: set[int] = frozenset()) -> Iterator[None]:
+def _explained(path: Path, *, refused: Set[int] = frozenset()) -> Iterator[None]:
     """Say in one line what a user can mend; anything else goes through."""
     try:
         yield
@@ -131,8 +131,8 @@ def _explained(path: Path, *, refused: set[int] = frozenset()) -> Iterator[None]
             ) from error
         if error.errno in refused:
             raise StoreError(
-                f"the file system at {path} makes no hard links ({error.strerror}), and "
-                f"a shard is committed by one: put the store on a disk that has them"
+                f"the file system at {path} makes no hard links ({error.strerror}) "
+                f"and a shard is committed by one: put the store on another disk"
             ) from error
         if error.errno in _FORBIDDEN:
             raise StoreError(

@@ -42,6 +42,6 @@ def check_format(root: Path) -> None:
         )
     if version > SCHEMA_VERSION:
         raise StoreError(
-            f"the store {root} has schema version {version}, this flowglass reads up to "
-            f"{SCHEMA_VERSION}: upgrade flowglass"
+            f"the store {root} has schema version {version}, this flowglass reads up "
+            f"to {SCHEMA_VERSION}: upgrade flowglass"
         )

@@ -7,14 +7,13 @@ import pyarrow.parquet as pq
 from .schema import SCHEMA_VERSION, Table
 
 ROW_GROUP = 131_072
+VERSION_KEY = "flowglass.schema_version"
 
 
 def to_parquet(table: Table, rows: pa.Table) -> bytes:
     """`rows` in the table's schema and order; an assertion if they do not fit it."""
     rows = _sorted(table, conform(table, rows))
-    rows = rows.replace_schema_metadata(
-        {"flowglass.schema_version": f"{SCHEMA_VERSION}"}
-    )
+    rows = rows.replace_schema_metadata({VERSION_KEY: str(SCHEMA_VERSION)})
     order = [
         pq.SortingColumn(rows.schema.get_field_index(name), nulls_first=False)
         for name in table.sort

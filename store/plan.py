@@ -58,7 +58,7 @@ def run_id_of(slug: str, identity: Mapping[str, Any]) -> str:
     """A name for the run with this identity: the slug, and 12 hex digits of its hash.
 
     >>> run_id_of("gpt2-ioi", {"cutoff": 0.01})
-    'gpt2-ioi-af4ed9ee2a78'
+    'gpt2-ioi-52ae3764ff6d'
     """
     return f"{slug}-{hashlib.sha256(canonical(identity)).hexdigest()[:12]}"
 

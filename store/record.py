@@ -78,7 +78,7 @@ def from_bytes(data: bytes, *, path: str) -> Record:
 
 
 def canonical(value: Any) -> bytes:
-    """The one JSON text of a value: sorted keys, no spaces; what hashes are taken of."""
+    """The one JSON text of a value, which hashes are taken of: sorted, no spaces."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), allow_nan=False
     ).encode()

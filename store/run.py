@@ -43,7 +43,7 @@ class RunWriter:
         """Create the run, or open it again if it has the same identity."""
         if not _RUN_ID.fullmatch(plan.run_id):
             raise StoreError(
-                f"run name {plan.run_id!r}: use at most 200 letters, digits, and . _ + -"
+                f"run name {plan.run_id!r}: use up to 200 letters, digits and . _ + -"
             )
         self.root = Path(root)
         self._files = LocalFiles(self.root)
@@ -107,10 +107,12 @@ class RunWriter:
         if self.root.exists() and not self.root.is_dir():
             raise StoreError(f"the store {self.root} is a file: give a folder")
         self._files.make_root()
+        is_store = (self.root / FORMAT).exists()
+        if is_store:
+            check_format(self.root)
         prepare(self._files, self._folder)
-        if not (self.root / FORMAT).exists():
+        if not is_store:
             self._publish(FORMAT, format_bytes())
-        check_format(self.root)
 
     def _settle(self, plan: Plan) -> Plan:
         """The plan that this run goes by: the one it has, or else this one."""

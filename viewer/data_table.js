@@ -13,7 +13,6 @@ const STYLE = `
   th button:focus-visible, td a:focus-visible { outline: 2px solid var(--fg-accent);
     outline-offset: -2px; border-radius: 3px }
   th[aria-sort] { color: var(--fg-text) }
-  .arrow { display: inline-block; width: 1em; text-align: center }
   td { padding: 0; border-bottom: 1px solid var(--fg-line); overflow: hidden }
   td > * { display: block; padding: 7px 8px; white-space: nowrap; overflow: hidden;
     text-overflow: ellipsis; color: inherit; text-decoration: none; min-height: 1.45em }
@@ -26,6 +25,7 @@ const STYLE = `
   tbody tr.open { cursor: pointer }
   tbody tr.open:hover, tbody tr[aria-current] { background: var(--fg-raised) }
   tbody tr[aria-current] td:first-child { box-shadow: inset 3px 0 0 var(--fg-accent) }
+  caption { text-align: left; color: var(--fg-text); padding: 0 0 2px }
   .empty { color: var(--fg-muted); padding: 28px 10px; text-align: center }`
 
 export function render({ model, el }) {
@@ -52,12 +52,10 @@ export function render({ model, el }) {
     }
     const [down, sorted] = [model.sort === `-${column.name}`, model.sort.replace(/^-/, "")]
     const button = element("button", column.title)
-    const arrow = element("span", "", "arrow")
     if (sorted === column.name) {
       head.setAttribute("aria-sort", down ? "descending" : "ascending")
-      button.append(element("i", down ? " ↓" : " ↑", ""))
+      button.append(down ? " ↓" : " ↑")
     }
-    arrow.remove()
     // A third click gives the rows' own order back.
     const next = sorted !== column.name ? column.name : down ? "" : `-${column.name}`
     button.addEventListener("click", () => model.send_msg({ sort: next }))
@@ -92,6 +90,7 @@ export function render({ model, el }) {
   const draw = () => {
     const table = element("table")
     if (model.label) table.setAttribute("aria-label", model.label)
+    if (model.caption) table.append(element("caption", model.caption))
     const [head, body] = [element("thead"), element("tbody")]
     const heads = element("tr")
     heads.append(...model.columns.map(headOf))

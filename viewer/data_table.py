@@ -38,6 +38,7 @@ class DataTable(JSComponent):  # type: ignore[misc]  # panel ships no types
     sort = param.String("", doc="Name of the sorted column; a leading - means down.")
     current = param.Integer(-1, doc="The highlighted row.")
     label = param.String("", doc="What the table holds, for a screen reader.")
+    caption = param.String("", doc="The same, for every reader.")
     empty = param.String("Nothing here.", doc="Shown instead of rows.")
 
     _esm = Path(__file__).parent / "data_table.js"

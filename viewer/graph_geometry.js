@@ -1,7 +1,7 @@
 // Where everything of the route graph lies, in pixels of the whole (scrolled) drawing,
 // and what lies under a point. Columns are tokens, rows are layers, the top layer above.
 
-const GUTTER = 58 // layer labels; stays in place when a long prompt scrolls
+const GUTTER = 62 // layer labels; stays in place when a long prompt scrolls
 const SLANT = (48 * Math.PI) / 180
 const LABEL_SPAN = 116 // a longer token is cut
 

@@ -1,21 +1,33 @@
 // Painting the route graph on a canvas. Colours are the page's custom properties.
 
-const FONT = "Roboto, system-ui, sans-serif"
-
 function coloursOf(el) {
   const style = getComputedStyle(el)
   return (name) => style.getPropertyValue(`--fg-${name}`).trim() || "#888"
 }
 
+function labelFont(el, bold) {
+  const family = getComputedStyle(el).getPropertyValue("--fg-monospace") || "monospace"
+  return `${bold ? "bold " : ""}12.5px ${family}`
+}
+
 const LEVELS = 10
 const KIND_COLOUR = ["attn", "resid", "ffn"]
 
-// Width and opacity of a line by its contribution: a residual line is mostly near 1 and
-// must not drown the rest, so its width grows less.
-function strokeOf(kind, contribution) {
-  const share = Math.min(1, contribution / (kind === KIND.resid ? 1 : 0.4))
-  if (kind === KIND.resid) return { width: 0.8 + 1.7 * share, alpha: 0.3 + 0.5 * share }
-  return { width: 0.9 + 4.1 * share, alpha: 0.38 + 0.57 * Math.sqrt(share) }
+// How strong a line looks, from 0 to 1. Residual contributions are mostly near 1, the
+// others seldom above 0.4.
+function strengthOf(line) {
+  return Math.min(1, line.contribution / (line.kind === KIND.resid ? 1 : 0.4))
+}
+
+// Width and opacity. A residual line must not drown the rest, so its width grows less;
+// in low rows all lines are thinner.
+function strokeOf(layout, kind, strength) {
+  const fine = clamp(0.45, layout.rowHeight / 44, 1)
+  if (kind === KIND.resid) {
+    return { width: fine * (0.9 + 1.7 * strength), alpha: 0.3 + 0.5 * strength }
+  }
+  const width = Math.max(0.8, fine * (0.9 + 4.1 * strength))
+  return { width, alpha: 0.38 + 0.57 * Math.sqrt(strength) }
 }
 
 function trace(path, [x0, y0, x1, y1, x2, y2, x3, y3]) {
@@ -30,15 +42,13 @@ function paintLines(c, colour, layout, scene, [from, to]) {
     for (const line of scene.lines) {
       if (line.kind !== kind) continue
       if (layout.x(line.query) < from || layout.x(line.key) > to) continue
-      const scale = kind === KIND.resid ? 1 : 0.4
-      const level = Math.floor((LEVELS - 1) * Math.min(1, line.contribution / scale) + 0.5)
+      const level = Math.round((LEVELS - 1) * strengthOf(line))
       trace((paths[level] ??= new Path2D()), curveOf(layout, line))
     }
-    const scale = kind === KIND.resid ? 1 : 0.4
     c.strokeStyle = colour(KIND_COLOUR[kind])
     paths.forEach((path, level) => {
       if (!path) return
-      const stroke = strokeOf(kind, (level / (LEVELS - 1)) * scale)
+      const stroke = strokeOf(layout, kind, level / (LEVELS - 1))
       c.lineWidth = stroke.width
       c.globalAlpha = stroke.alpha
       c.stroke(path)
@@ -101,15 +111,7 @@ function paintBands(c, colour, layout, width) {
   }
 }
 
-function paintGutter(c, colour, layout, height) {
-  c.fillStyle = colour("surface")
-  c.fillRect(0, 0, GUTTER - 6, height)
-  c.save()
-  c.beginPath()
-  c.rect(0, 0, GUTTER - 6, height)
-  c.clip()
-  paintBands(c, colour, layout, GUTTER)
-  c.restore()
+function paintGutter(c, colour, layout) {
   c.fillStyle = colour("muted")
   c.textAlign = "right"
   c.textBaseline = "middle"
@@ -127,24 +129,26 @@ function paintGutter(c, colour, layout, height) {
 
 function paintLabels(c, colour, layout, scene, words, [from, to]) {
   c.textBaseline = "middle"
+  const fonts = [labelFont(c.canvas, false), labelFont(c.canvas, true)]
   for (let p = 0; p < layout.positions; p++) {
     const x = layout.x(p)
     if (x < from - LABEL_SPAN || x > to) continue
     const live = scene.reach[layout.states - 1][p] > scene.threshold
     const chosen = p === scene.target
-    c.fillStyle = colour(chosen ? "text" : live ? "text" : "muted")
+    c.font = fonts[Number(chosen)]
+    c.fillStyle = colour(live || chosen ? "text" : "muted")
     c.globalAlpha = chosen || live ? 1 : 0.62
-    label(c, layout, words.tokens[p], x, layout.floor + 14, 1, chosen)
+    label(c, layout, words.tokens[p], x, layout.floor + 14, 1)
     c.fillStyle = colour(chosen ? "text" : "muted")
     c.globalAlpha = chosen ? 1 : 0.8
-    label(c, layout, words.predictions[p], x, layout.top - 20, -1, chosen)
+    label(c, layout, words.predictions[p], x, layout.top - 20, -1)
     c.globalAlpha = 1
     marker(c, colour, x, layout.top - 7, chosen, words.stored.has(p))
   }
 }
 
-function label(c, layout, text, x, y, direction, chosen) {
-  c.font = `${chosen ? "bold " : ""}12.5px ${c.monospace}`
+// A word at a column: level where all fit, else slanting away from the graph.
+function label(c, layout, text, x, y, direction) {
   c.save()
   c.translate(x, y)
   if (!layout.flat) c.rotate(direction * SLANT)
@@ -175,7 +179,7 @@ function paintMark(c, colour, layout, scene, thing) {
   c.strokeStyle = colour("target")
   c.fillStyle = colour("target")
   const strong = (line) => {
-    c.lineWidth = strokeOf(line.kind, line.contribution).width + 1.5
+    c.lineWidth = strokeOf(layout, line.kind, strengthOf(line)).width + 1.5
     c.beginPath()
     trace(c, curveOf(layout, line))
     c.stroke()

@@ -97,37 +97,35 @@ def codes(column: pa.ChunkedArray, names: tuple[str, ...]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class StrongEdge:
-    """An edge of the route that is no residual edge."""
+    """An attention or FFN edge of a route, positions and all."""
 
     layer: int
-    part: str
-    """`head 3` or `FFN`."""
+    head: int | None
+    """None: an FFN edge."""
     source: str
+    """Position and token it reads."""
     destination: str
+    """Position and token it writes to."""
     contribution: float
     survives_at: float
 
 
 def strongest_edges(
-    prediction: Prediction, target: int, *, threshold: float, limit: int = 14
+    prediction: Prediction, target: int, *, kind: str, threshold: float, limit: int
 ) -> list[StrongEdge]:
-    """The attention and FFN edges that survive longest above a threshold.
-
-    Residual edges are left out: they are nearly always the strongest and say least.
-    """
-    survives = prediction.survives_at(target)
-    edges = prediction.edges
-    kinds = codes(edges["kind"], KINDS)
-    kept = np.flatnonzero((survives > threshold) & (kinds != KINDS.index("resid")))
+    """The edges of a kind that stay longest in a target's route above a threshold."""
+    edges, survives = prediction.edges, prediction.survives_at(target)
+    is_kind = codes(edges["kind"], KINDS) == KINDS.index(kind)
+    kept = np.flatnonzero((survives > threshold) & is_kind)
     contribution = edges["contribution"].to_numpy()
     order = np.lexsort((-contribution[kept], -survives[kept]))
     names = prediction.shown_tokens
     return [
         StrongEdge(
             layer=row["layer"],
-            part="FFN" if row["kind"] == "ffn" else f"head {row['head']}",
-            source=names[row["key"]],
-            destination=names[row["query"]],
+            head=row["head"],
+            source=f"{row['key']} {names[row['key']]}",
+            destination=f"{row['query']} {names[row['query']]}",
             contribution=row["contribution"],
             survives_at=float(survives[i]),
         )

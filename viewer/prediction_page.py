@@ -6,26 +6,35 @@ import panel as pn
 from flowglass.store.store import Store
 
 from .data_table import Column, DataTable
-from .prediction import Prediction, Row, read_prediction, strongest_edges
+from .prediction import Prediction, Row, StrongEdge, read_prediction, strongest_edges
 from .route_graph import RouteGraph, pack_edges
 from .selection import MIN_THRESHOLD, Selection
 from .target_words import target_words
 from .token_strip import TokenStrip
 
-EDGE_COLUMNS = (
-    Column("layer", "Layer", width="52px", align="right"),
-    Column("part", "Part", width="66px"),
-    Column("source", "From", kind="token"),
-    Column("destination", "To", kind="token"),
-    Column("contribution", "Contr.", width="60px", align="right", hint="contribution"),
+STRENGTH = (
+    Column("contribution", "Contrib.", width="64px", align="right"),
     Column(
         "survives_at",
         "Survives",
-        width="72px",
+        width="68px",
         align="right",
-        hint="survives_at: in the route at every threshold below this",
+        hint="survives_at: it is in the route at every threshold below this",
     ),
 )
+ATTENTION_COLUMNS = (
+    Column("layer", "Layer", width="48px", align="right"),
+    Column("head", "Head", width="44px", align="right"),
+    Column("source", "From", kind="token"),
+    Column("destination", "To", kind="token"),
+    *STRENGTH,
+)
+FFN_COLUMNS = (
+    Column("layer", "Layer", width="48px", align="right"),
+    Column("destination", "At", kind="token"),
+    *STRENGTH,
+)
+N_ATTENTION, N_FFN = 8, 5
 
 WORDS_STYLE = """
   :host { font-size: 13.5px; line-height: 1.5; color: var(--fg-text) }
@@ -37,8 +46,6 @@ WORDS_STYLE = """
   .share { margin-left: 12px; font-variant-numeric: tabular-nums }
   .good { color: var(--fg-good) } .bad { color: var(--fg-bad) }
   .good code, .bad code { color: var(--fg-text) }
-  h2 { font-size: 13px; font-weight: 500; margin: 14px 0 0 }
-  .note { color: var(--fg-muted); font-size: 12px; margin: 2px 0 4px }
 """
 
 
@@ -55,16 +62,23 @@ class PredictionPage:
             styles={"flex": "1 1 600px", "min-width": "0"}, margin=0
         )
         self._words = pn.pane.HTML(stylesheets=[WORDS_STYLE], margin=0)
-        self._strongest = DataTable(
-            EDGE_COLUMNS,
-            label="Strongest edges of the route",
-            empty="No attention or FFN edge at this threshold.",
-            margin=0,
+        self._attention = DataTable(
+            ATTENTION_COLUMNS,
+            caption="Strongest attention edges",
+            empty="None above this threshold.",
+            margin=(14, 0, 0, 0),
+        )
+        self._ffn = DataTable(
+            FFN_COLUMNS,
+            caption="Strongest FFN edges",
+            empty="None above this threshold.",
+            margin=(18, 0, 0, 0),
         )
         side = pn.Column(
             self._words,
-            self._strongest,
-            styles={"flex": "0 0 392px", "min-width": "0"},
+            self._attention,
+            self._ffn,
+            styles={"flex": "0 0 412px", "min-width": "0"},
             margin=0,
         )
         self._body = pn.Column(
@@ -159,21 +173,20 @@ class PredictionPage:
     def _tell(self, target: int) -> None:
         """The side panel for a target."""
         assert self._shown is not None
-        self._words.object = target_words(self._shown, target) + (
-            "<h2>Strongest edges</h2><p class='note'>Attention and FFN, by the "
-            "threshold up to which they stay in the route.</p>"
+        self._words.object = target_words(self._shown, target)
+        threshold = self._graph.threshold
+        attention = strongest_edges(
+            self._shown, target, kind="attn", threshold=threshold, limit=N_ATTENTION
         )
-        strong = strongest_edges(
-            self._shown, target, threshold=self._graph.threshold
+        ffn = strongest_edges(
+            self._shown, target, kind="ffn", threshold=threshold, limit=N_FFN
         )
-        self._strongest.rows = [
-            [
-                str(edge.layer),
-                edge.part,
-                edge.source,
-                edge.destination,
-                f"{edge.contribution:.3f}",
-                f"{edge.survives_at:.3f}",
-            ]
-            for edge in strong
+        self._attention.rows = [
+            [str(edge.layer), str(edge.head), edge.source, *_ends(edge)]
+            for edge in attention
         ]
+        self._ffn.rows = [[str(edge.layer), *_ends(edge)] for edge in ffn]
+
+
+def _ends(edge: StrongEdge) -> list[str]:
+    return [edge.destination, f"{edge.contribution:.3f}", f"{edge.survives_at:.3f}"]

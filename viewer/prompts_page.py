@@ -20,7 +20,7 @@ LONGEST_TEXT = 300
 ANY = "All"
 
 COLUMNS = (
-    Column("prompt_id", "#", width="72px", align="right", kind="muted", sortable=True),
+    Column("prompt_id", "#", width="64px", align="right", kind="muted", sortable=True),
     Column("text", "Prompt", sortable=True),
     Column("dataset", "Dataset", width="9.5%", kind="muted", sortable=True),
     Column("category", "Category", width="9.5%", kind="muted", sortable=True),
@@ -69,6 +69,7 @@ class PromptsPage:
         self._note = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=0)
         self.root = pn.Column(
             pn.FlexBox(
+                pmu.Typography("Prompts", variant="h6", margin=(0, 6, 0, 0)),
                 self._search,
                 self._dataset,
                 self._category,

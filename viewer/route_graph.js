@@ -1,373 +1,333 @@
 // The route graph: threshold, hover, keyboard and target, all without the server.
-// Python sends packed edges and tokens; it hears the chosen target, and the threshold
-// once the slider rests. routes.js, graph_geometry.js and graph_paint.js come before.
+// Python sends packed edges and tokens; it hears the chosen target at once, and the
+// threshold when the slider rests. The other graph files come before this one.
 
 const SLIDER_STEP = 0.005
-const MAX_THRESHOLD = 0.2
-const KIND_NAME = ["attention", "residual", "FFN"]
+const SETTLED_MS = 300
+const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }
 
-const MARKUP = `
-<style>
-  .graph { font: 13px/1.4 ${FONT}; color: var(--fg-text); position: relative }
-  .bar { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 22px;
-    padding: 2px 0 10px; min-height: 28px }
-  .bar label { display: flex; align-items: center; gap: 10px; font-weight: 500 }
-  .bar input { width: 210px; accent-color: var(--fg-accent); margin: 0; cursor: pointer }
-  .number { font-variant-numeric: tabular-nums; min-width: 3.2em; display: inline-block }
-  .count { color: var(--fg-muted); min-width: 7.5em }
-  .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; color: var(--fg-muted);
-    margin-left: auto }
-  .legend span { display: inline-flex; align-items: center; gap: 6px; white-space: nowrap }
-  .scroll { position: relative; overflow-x: auto; overflow-y: hidden; outline: none;
-    border-radius: 4px }
-  .scroll:focus-visible { box-shadow: 0 0 0 2px var(--fg-accent) }
-  .stage { position: sticky; left: 0; overflow: hidden }
-  canvas { position: absolute; left: 0; top: 0 }
-  .tip { position: absolute; z-index: 5; pointer-events: none; max-width: 320px;
-    padding: 8px 11px; border-radius: 6px; border: 1px solid var(--fg-line);
-    background: var(--fg-surface); box-shadow: 0 4px 16px #0003; white-space: nowrap }
-  .tip .title { font-weight: 500 }
-  .tip .tokens { font-family: var(--fg-monospace); font-size: 12px; margin: 2px 0;
-    overflow: hidden; text-overflow: ellipsis }
-  .tip .row { display: flex; justify-content: space-between; gap: 20px;
-    font-variant-numeric: tabular-nums; color: var(--fg-muted) }
-  .tip .row b { font-weight: 500; color: var(--fg-text) }
-  .hint { color: var(--fg-muted); font-size: 12px; margin: 10px 0 0 }
-  kbd { font: 11px var(--fg-monospace); border: 1px solid var(--fg-line);
-    border-radius: 3px; padding: 0 4px; background: var(--fg-raised) }
-  .spoken { position: absolute; width: 1px; height: 1px; overflow: hidden;
-    clip-path: inset(50%) }
-</style>
-<div class="graph" data-testid="route-graph">
-  <div class="bar">
-    <label>Threshold
-      <input type="range" aria-label="Threshold" max="${MAX_THRESHOLD}" step="any">
-      <span class="number"></span></label>
-    <span class="count"></span>
-    <span class="legend">
-      <span>${swatch('<path d="M1 7 H21" stroke="var(--fg-attn)" stroke-width="3"/>')}attention</span>
-      <span>${swatch('<path d="M1 7 H21" stroke="var(--fg-resid)" stroke-width="2"/>')}residual</span>
-      <span>${swatch('<path d="M1 12 Q11 -4 21 12" stroke="var(--fg-ffn)" stroke-width="2" fill="none"/><rect x="7.5" y="0.5" width="7" height="7" fill="var(--fg-ffn)"/>')}FFN</span>
-      <span>${swatch('<circle cx="11" cy="7" r="4" fill="var(--fg-node)" stroke="var(--fg-muted)" stroke-width="1.2"/>')}residual state</span>
-      <span>${swatch('<circle cx="11" cy="7" r="5" fill="var(--fg-target)"/>')}target</span>
-    </span>
-  </div>
-  <div class="scroll" tabindex="0" role="application"
-    aria-label="Route graph: arrow keys walk the residual states, Enter makes a token the target, brackets change the threshold">
-    <div class="sizer"><div class="stage"><canvas></canvas><canvas></canvas></div></div>
-  </div>
-  <div class="tip" hidden></div>
-  <p class="hint">Click a token to make it the target. <kbd>[</kbd> <kbd>]</kbd> threshold,
-    <kbd>←</kbd> <kbd>↑</kbd> <kbd>→</kbd> <kbd>↓</kbd> walk the states,
-    <kbd>Enter</kbd> make its token the target.</p>
-  <div class="spoken" role="status" aria-live="polite"></div>
-</div>`
+class GraphView {
+  constructor(model, el) {
+    el.innerHTML = MARKUP
+    this.model = model
+    const names = ["graph", "scroll", "sizer", "stage", "tip", "number", "count", "spoken"]
+    for (const name of names) this[name] = el.querySelector(`.${name}`)
+    this.slider = el.querySelector("input")
+    ;[this.canvas, this.overlay] = this.stage.querySelectorAll("canvas")
+    this.target = model.target
+    this.threshold = model.threshold
+    this.hovered = null // under the pointer
+    this.cursor = null // chosen by a click or the arrow keys
+    this.due = new Set()
+    this.listen()
+    this.later("load")
+  }
 
-function swatch(shape) {
-  return `<svg width="22" height="14" aria-hidden="true">${shape}</svg>`
-}
+  // ---- from the model to the screen
 
-export function render({ model, el }) {
-  el.innerHTML = MARKUP
-  const find = (selector) => el.querySelector(selector)
-  const [graph, scroll, stage, tip] = [".graph", ".scroll", ".stage", ".tip"].map(find)
-  const [canvas, overlay] = stage.querySelectorAll("canvas")
-  const slider = find("input")
-  const colour = (name) => coloursOf(graph)(name)
-
-  let edges, layout, scene, words
-  let hovered = null
-  let cursor = null
-  let [target, threshold] = [0, 0.04]
-
-  const load = () => {
-    edges = unpackEdges(bufferOf(model.edges))
-    words = {
+  load() {
+    const { model } = this
+    this.edges = unpackEdges(model.edges)
+    this.words = {
       tokens: model.tokens.map(shorten),
       predictions: model.predictions.map(shorten),
       stored: new Set(model.stored_targets),
     }
-    hovered = cursor = null
-    slider.min = model.lowest
+    this.target = model.target
+    this.threshold = model.threshold
+    this.slider.min = model.lowest
+    this.layout = null
   }
-  const route = () => {
-    const shape = {
-      layers: model.layers, parallel: model.parallel,
-      positions: model.tokens.length, target,
-    }
-    scene = { ...survivesAt(edges, shape), target, threshold }
-    filter()
+
+  route() {
+    const { layers, parallel, tokens } = this.model
+    const shape = { layers, parallel, positions: tokens.length, target: this.target }
+    this.scene = { ...survivesAt(this.edges, shape), target: this.target }
+    this.cursor = null
+    this.filter()
   }
-  const filter = () => {
-    const { lines, count } = linesOf(edges, scene.survives, threshold)
-    Object.assign(scene, { lines, count, threshold })
-    hovered = null
-    if (cursor?.what === "line") cursor = null
+
+  filter() {
+    const { scene, threshold } = this
+    Object.assign(scene, linesOf(this.edges, scene.survives, threshold), { threshold })
+    this.hovered = null
+    if (this.cursor?.what === "line") this.cursor = null
+    this.slider.value = threshold
+    this.number.textContent = threshold.toFixed(3)
+    this.count.textContent = `${scene.count} ${scene.count === 1 ? "edge" : "edges"}`
   }
-  const measure = () => {
-    const c = canvas.getContext("2d")
-    c.font = `bold 12.5px ${monospaceOf(graph)}`
+
+  measure() {
+    const c = this.canvas.getContext("2d")
+    c.font = labelFont(this.graph, true)
     const widest = (texts) => Math.max(24, ...texts.map((t) => c.measureText(t).width))
-    layout = layoutOf({
-      layers: model.layers, positions: model.tokens.length, parallel: model.parallel,
-      width: scroll.clientWidth, height: Math.max(380, innerHeight - 400),
-      labels: { tokens: widest(words.tokens), predictions: widest(words.predictions) },
+    const width = this.scroll.clientWidth
+    this.layout = layoutOf({
+      layers: this.model.layers,
+      positions: this.model.tokens.length,
+      parallel: this.model.parallel,
+      width,
+      height: Math.max(380, innerHeight - 330),
+      labels: {
+        tokens: widest(this.words.tokens),
+        predictions: widest(this.words.predictions),
+      },
     })
-    find(".sizer").style.width = `${Math.max(layout.contentWidth, scroll.clientWidth)}px`
-    for (const [element, unit] of [[stage, 1], [canvas, devicePixelRatio], [overlay, devicePixelRatio]]) {
-      element.style.width = `${scroll.clientWidth}px`
-      element.style.height = `${layout.totalHeight}px`
-      if (element === stage) continue
-      element.width = Math.round(scroll.clientWidth * unit)
-      element.height = Math.round(layout.totalHeight * unit)
+    const height = this.layout.totalHeight
+    this.sizer.style.width = `${Math.max(this.layout.contentWidth, width)}px`
+    for (const element of [this.stage, this.canvas, this.overlay]) {
+      element.style.width = `${width}px`
+      element.style.height = `${height}px`
+    }
+    for (const element of [this.canvas, this.overlay]) {
+      element.width = Math.round(width * devicePixelRatio)
+      element.height = Math.round(height * devicePixelRatio)
     }
   }
-  const clear = (element) => {
-    const c = element.getContext("2d")
-    c.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0)
-    c.clearRect(0, 0, scroll.clientWidth, layout.totalHeight)
-    c.lineCap = "round"
-    c.monospace = monospaceOf(graph)
-    return c
-  }
-  // Paint what is scrolled into view, right of the gutter.
-  const inView = (c, paint) => {
-    c.save()
-    c.beginPath()
-    c.rect(GUTTER - 6, 0, scroll.clientWidth, layout.totalHeight)
-    c.clip()
-    c.translate(-scroll.scrollLeft, 0)
-    paint([scroll.scrollLeft, scroll.scrollLeft + scroll.clientWidth])
-    c.restore()
-  }
-  const paint = () => {
-    if (!scene || !scroll.clientWidth) return
-    if (!layout) measure()
-    const [c, ink] = [clear(canvas), coloursOf(graph)]
-    paintBands(c, ink, layout, scroll.clientWidth)
-    inView(c, (range) => {
-      paintLines(c, ink, layout, scene, range)
-      paintNodes(c, ink, layout, scene, range)
-      paintLabels(c, ink, layout, scene, words, range)
+
+  paint() {
+    if (!this.scroll.clientWidth) return
+    if (!this.layout) this.measure()
+    const { layout, scene, words } = this
+    const [c, colour] = [this.clear(this.canvas), coloursOf(this.graph)]
+    paintBands(c, colour, layout, this.scroll.clientWidth)
+    this.inView(c, (range) => {
+      paintLines(c, colour, layout, scene, range)
+      paintNodes(c, colour, layout, scene, range)
+      paintLabels(c, colour, layout, scene, words, range)
     })
-    paintGutter(c, ink, layout, layout.totalHeight)
-    paintMarks()
-    report()
+    paintGutter(c, colour, layout)
+    this.paintMarks()
+    // For tests and for anyone who scripts the page.
+    Object.assign(this.graph.dataset, {
+      edges: scene.count, lines: scene.lines.length,
+      target: this.target, threshold: this.threshold,
+    })
   }
-  const paintMarks = () => {
-    const c = clear(overlay)
-    inView(c, () => {
-      for (const thing of [cursor, hovered]) {
-        if (thing) paintMark(c, colour, layout, scene, thing)
+
+  paintMarks() {
+    const [c, colour] = [this.clear(this.overlay), coloursOf(this.graph)]
+    this.inView(c, () => {
+      for (const thing of [this.cursor, this.hovered]) {
+        if (thing) paintMark(c, colour, this.layout, this.scene, thing)
       }
     })
   }
-  const report = () => {
-    slider.value = threshold
-    find(".number").textContent = threshold.toFixed(3)
-    find(".count").textContent = `${scene.count} ${scene.count === 1 ? "edge" : "edges"}`
-    Object.assign(graph.dataset, {
-      edges: scene.count, lines: scene.lines.length, target, threshold,
-    })
+
+  clear(canvas) {
+    const c = canvas.getContext("2d")
+    c.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0)
+    c.clearRect(0, 0, this.scroll.clientWidth, this.layout.totalHeight)
+    c.lineCap = "round"
+    return c
+  }
+
+  // Paint what is scrolled into view, right of the gutter: the canvas is as wide as the
+  // window on it, so that a very long prompt costs no more memory than a short one.
+  inView(c, paint) {
+    const { scrollLeft, clientWidth } = this.scroll
+    c.save()
+    c.beginPath()
+    c.rect(GUTTER - 6, 0, clientWidth, this.layout.totalHeight)
+    c.clip()
+    c.translate(-scrollLeft, 0)
+    paint([scrollLeft, scrollLeft + clientWidth])
+    c.restore()
   }
 
   // Changes of several parameters arrive one by one: act once they are all here.
-  const due = new Set()
-  const later = (...what) => {
-    if (!due.size) {
-      requestAnimationFrame(() => {
-        const now = new Set(due)
-        due.clear()
-        if (!model.tokens.length) return
-        if (now.has("load")) { load(); target = model.target; threshold = model.threshold }
-        if (now.has("load") || now.has("route")) route()
-        else if (now.has("filter")) filter()
-        if (now.has("load") || now.has("size")) layout = null
-        paint()
-        if (now.has("load") || now.has("route")) reveal(target)
-      })
-    }
-    for (const each of what) due.add(each)
+  later(...what) {
+    if (!this.due.size) requestAnimationFrame(() => this.act())
+    for (const each of what) this.due.add(each)
   }
-  const reveal = (position) => {
-    if (!layout) return
-    const x = layout.x(position)
-    const [left, right] = [scroll.scrollLeft + GUTTER, scroll.scrollLeft + scroll.clientWidth]
-    if (x - 40 < left) scroll.scrollLeft = x - GUTTER - 60
+
+  act() {
+    const due = new Set(this.due)
+    this.due.clear()
+    if (!this.model.tokens.length) return
+    const anew = due.has("load") || due.has("route")
+    if (due.has("load")) this.load()
+    if (due.has("size")) this.layout = null
+    if (anew) this.route()
+    else if (due.has("filter")) this.filter()
+    this.paint()
+    if (anew) {
+      this.showTip(null)
+      this.reveal(this.target)
+    }
+  }
+
+  reveal(position) {
+    if (!this.layout) return
+    const { scroll } = this
+    const x = this.layout.x(position)
+    if (x - 40 < scroll.scrollLeft + GUTTER) scroll.scrollLeft = x - GUTTER - 60
+    const right = scroll.scrollLeft + scroll.clientWidth
     if (x + 110 > right) scroll.scrollLeft = x + 130 - scroll.clientWidth
   }
 
-  let settle = 0
-  const setThreshold = (value, wait) => {
-    threshold = clamp(model.lowest, Math.round(value * 1e4) / 1e4, MAX_THRESHOLD)
-    later("filter")
-    clearTimeout(settle)
-    settle = setTimeout(() => { model.threshold = threshold }, wait)
-  }
-  const stepThreshold = (direction) => {
-    const steps = threshold / SLIDER_STEP
-    const next = direction > 0 ? Math.floor(steps + 1 + 1e-9) : Math.ceil(steps - 1 - 1e-9)
-    setThreshold(next * SLIDER_STEP, 300)
-  }
-  const setTarget = (position) => {
-    if (position === target) return
-    target = position
-    later("route")
-    model.target = position
+  // ---- what the reader changes
+
+  setThreshold(value) {
+    const rounded = Math.round(value * 1e4) / 1e4
+    this.threshold = clamp(this.model.lowest, rounded, MAX_THRESHOLD)
+    this.later("filter")
+    clearTimeout(this.settling)
+    this.settling = setTimeout(() => { this.model.threshold = this.threshold }, SETTLED_MS)
   }
 
-  const describe = (thing) => {
-    const token = (p) => `${model.tokens[p]} (${p})`
-    if (thing.what === "token") {
-      const [text, share] = [model.predictions[thing.position], model.probabilities[thing.position]]
-      return {
-        title: `Position ${thing.position}`, tokens: model.tokens[thing.position],
-        rows: [["predicts", `${text}  ${(100 * share).toFixed(1)} %`]],
-      }
-    }
-    if (thing.what === "state") {
-      const reach = scene.reach[thing.row][thing.position]
-      return {
-        title: stateName(layout, thing.row), tokens: token(thing.position),
-        rows: [["in the route up to", Number.isFinite(reach) ? reach.toFixed(3) : "any threshold"]],
-      }
-    }
-    const { line } = thing
-    const one = line.heads.length === 1 ? ` head ${line.heads[0].head}` : ""
-    const many = line.heads.length > 1 ? `, ${line.heads.length} heads` : ""
-    const rows = [["contribution", line.contribution.toFixed(3)], ["survives to", line.survives.toFixed(3)]]
-    if (many) {
-      for (const { head, contribution } of line.heads.slice(0, 8)) {
-        rows.push([`head ${head}`, contribution.toFixed(3)])
-      }
-      if (line.heads.length > 8) rows.push([`and ${line.heads.length - 8} more`, ""])
-    }
-    const between = line.kind === KIND.attn ? `${token(line.key)} → ${token(line.query)}` : token(line.query)
-    return { title: `Layer ${line.layer} · ${KIND_NAME[line.kind]}${one}${many}`, tokens: between, rows }
-  }
-  const showTip = (thing, x, y) => {
-    tip.hidden = !thing
-    if (!thing) return
-    const { title, tokens, rows } = describe(thing)
-    tip.replaceChildren(box("title", title), box("tokens", tokens), ...rows.map(([name, value]) => {
-      const row = box("row", "")
-      const strong = document.createElement("b")
-      strong.textContent = value
-      row.append(box("", name), strong)
-      return row
-    }))
-    const place = scroll.offsetTop + y
-    const fits = place + 18 + tip.offsetHeight < graph.clientHeight
-    tip.style.left = `${clamp(0, x + 16, graph.clientWidth - tip.offsetWidth - 4)}px`
-    tip.style.top = `${fits ? place + 18 : Math.max(0, place - tip.offsetHeight - 12)}px`
-    find(".spoken").textContent = `${title}, ${tokens}`
+  // To the next whole step: an address may hold any value between two.
+  stepThreshold(direction) {
+    const steps = this.threshold / SLIDER_STEP
+    const up = Math.floor(steps + 1 + 1e-9)
+    const down = Math.ceil(steps - 1 - 1e-9)
+    this.setThreshold((direction > 0 ? up : down) * SLIDER_STEP)
   }
 
-  const under = (event) => {
-    if (!layout) return [null, 0, 0]
-    const frame = scroll.getBoundingClientRect()
+  setTarget(position) {
+    if (position === this.target) return
+    this.target = position
+    this.later("route")
+    this.model.target = position
+  }
+
+  walk([down, right]) {
+    const start = this.cursor?.what !== "state"
+    const { row, position } = start ? { row: 0, position: this.target } : this.cursor
+    this.cursor = {
+      what: "state",
+      row: clamp(0, row + (start ? 0 : down), this.layout.states - 1),
+      position: clamp(0, position + (start ? 0 : right), this.layout.positions - 1),
+    }
+    this.reveal(this.cursor.position)
+    this.paintMarks()
+    const x = this.layout.x(this.cursor.position) - this.scroll.scrollLeft
+    this.showTip(this.cursor, x, this.layout.stateY(this.cursor.row))
+  }
+
+  // ---- pointer and keys
+
+  listen() {
+    const { stage, scroll, slider, model } = this
+    stage.addEventListener("mousemove", (event) => this.onMove(event))
+    stage.addEventListener("mouseleave", () => this.onLeave())
+    stage.addEventListener("click", (event) => this.onClick(event))
+    scroll.addEventListener("scroll", () => this.later("scroll"))
+    scroll.addEventListener("keydown", (event) => this.onKey(event))
+    slider.addEventListener("keydown", (event) => this.onSliderKey(event))
+    slider.addEventListener("input", () =>
+      this.setThreshold(Math.round(slider.value / SLIDER_STEP) * SLIDER_STEP))
+    const brackets = (event) => this.onBracket(event)
+    window.addEventListener("keydown", brackets)
+    const watcher = new ResizeObserver(() => this.later("size"))
+    watcher.observe(scroll)
+    document.fonts.ready.then(() => this.later("size"))
+    model.on("remove", () => {
+      watcher.disconnect()
+      window.removeEventListener("keydown", brackets)
+    })
+    for (const name of ["edges", "tokens", "predictions", "stored_targets", "layers"]) {
+      model.on(name, () => this.later("load"))
+    }
+    model.on("dark", () => this.later("colours"))
+    model.on("target", () => {
+      if (model.target !== this.target) this.later("route")
+      this.target = model.target
+    })
+    model.on("threshold", () => {
+      if (model.threshold !== this.threshold) this.later("filter")
+      this.threshold = model.threshold
+    })
+  }
+
+  under(event) {
+    const frame = this.scroll.getBoundingClientRect()
     const [x, y] = [event.clientX - frame.left, event.clientY - frame.top]
-    return [x < GUTTER - 6 ? null : pick(layout, scene, x + scroll.scrollLeft, y), x, y]
+    if (x < GUTTER - 6) return [null, x, y]
+    return [pick(this.layout, this.scene, x + this.scroll.scrollLeft, y), x, y]
   }
-  stage.addEventListener("mousemove", (event) => {
-    const [thing, x, y] = under(event)
-    hovered = thing
-    stage.style.cursor = thing ? "pointer" : ""
-    if (layout) paintMarks()
-    showTip(thing, x, y)
-  })
-  stage.addEventListener("mouseleave", () => {
-    hovered = null
-    if (layout) paintMarks()
-    showTip(null)
-  })
-  stage.addEventListener("click", (event) => {
-    const [thing] = under(event)
-    scroll.focus({ preventScroll: true })
-    if (thing?.what === "token") setTarget(thing.position)
-    else cursor = thing
-    if (layout) paintMarks()
-  })
-  scroll.addEventListener("scroll", () => { showTip(null); later("paint") })
-  slider.addEventListener("input", () => {
-    // A pointer lands on whole steps; an address may hold any value.
-    setThreshold(Math.round(slider.value / SLIDER_STEP) * SLIDER_STEP, 300)
-  })
-  slider.addEventListener("keydown", (event) => {
-    const direction = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key]
-    if (!direction) return
-    event.preventDefault()
-    stepThreshold(direction)
-  })
 
-  const walk = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }
-  scroll.addEventListener("keydown", (event) => {
-    if (!layout) return
-    const at = cursor?.what === "state" ? cursor : { what: "state", row: 0, position: target }
-    if (walk[event.key]) {
-      const [down, right] = cursor === at ? walk[event.key] : [0, 0]
-      cursor = {
-        what: "state",
-        row: clamp(0, at.row + down, layout.states - 1),
-        position: clamp(0, at.position + right, layout.positions - 1),
-      }
-      reveal(cursor.position)
-      paintMarks()
-      showTip(cursor, layout.x(cursor.position) - scroll.scrollLeft, layout.stateY(cursor.row))
-    } else if (event.key === "Enter") {
-      setTarget(at.position)
+  onMove(event) {
+    if (!this.layout) return
+    const [thing, x, y] = this.under(event)
+    this.hovered = thing
+    this.stage.style.cursor = thing ? "pointer" : ""
+    this.paintMarks()
+    this.showTip(thing, x, y)
+  }
+
+  onLeave() {
+    this.hovered = null
+    this.showTip(null)
+    if (this.layout) this.paintMarks()
+  }
+
+  onClick(event) {
+    if (!this.layout) return
+    const [thing] = this.under(event)
+    this.scroll.focus({ preventScroll: true })
+    if (thing?.what === "token") this.setTarget(thing.position)
+    else this.cursor = thing
+    this.paintMarks()
+  }
+
+  onKey(event) {
+    if (!this.layout) return
+    if (ARROWS[event.key]) this.walk(ARROWS[event.key])
+    else if (event.key === "Enter" && this.cursor?.what === "state") {
+      this.setTarget(this.cursor.position)
     } else if (event.key === "Escape") {
-      cursor = null
-      paintMarks()
-      showTip(null)
+      this.cursor = null
+      this.onLeave()
     } else return
     event.preventDefault()
-  })
+  }
+
+  onSliderKey(event) {
+    const arrow = ARROWS[event.key]
+    if (!arrow) return
+    event.preventDefault()
+    this.stepThreshold(arrow[1] - arrow[0])
+  }
+
   // The brackets work anywhere on the page but in a field.
-  const brackets = (event) => {
+  onBracket(event) {
     const direction = { "[": -1, "]": 1 }[event.key]
-    const field = event.composedPath()[0]?.matches?.("input:not([type=range]), textarea, select")
-    if (!direction || field || !scroll.clientWidth || event.ctrlKey || event.metaKey) return
-    stepThreshold(direction)
+    const field = "input:not([type=range]), textarea, select"
+    if (!direction || event.ctrlKey || event.metaKey || !this.scroll.clientWidth) return
+    if (!event.composedPath()[0]?.matches?.(field)) this.stepThreshold(direction)
   }
-  window.addEventListener("keydown", brackets)
 
-  for (const name of ["edges", "tokens", "predictions", "stored_targets", "layers", "lowest"]) {
-    model.on(name, () => later("load"))
+  showTip(thing, x, y) {
+    const { tip, graph, model, layout, scene } = this
+    tip.hidden = !thing
+    if (!thing) return
+    const { tokens, predictions, probabilities } = model
+    const said = describe(thing, { layout, scene, tokens, predictions, probabilities })
+    tip.replaceChildren(
+      element("div", "title", said.title),
+      element("div", "tokens", said.tokens),
+      ...said.rows.map(([name, value]) => {
+        const row = element("div", "row", "")
+        row.append(element("span", "", name), element("b", "", value))
+        return row
+      }),
+    )
+    const top = this.scroll.offsetTop + y
+    const below = top + 18 + tip.offsetHeight < graph.clientHeight
+    tip.style.left = `${clamp(0, x + 16, graph.clientWidth - tip.offsetWidth - 4)}px`
+    tip.style.top = `${below ? top + 18 : Math.max(0, top - tip.offsetHeight - 12)}px`
+    this.spoken.textContent = `${said.title}, ${said.tokens}`
   }
-  model.on("target", () => { if (model.target !== target) { target = model.target; later("route") } })
-  model.on("threshold", () => { if (model.threshold !== threshold) { threshold = model.threshold; later("filter") } })
-  model.on("dark", () => later("paint"))
-  const watcher = new ResizeObserver(() => later("size"))
-  watcher.observe(scroll)
-  model.on("remove", () => { watcher.disconnect(); window.removeEventListener("keydown", brackets) })
-  later("load")
 }
 
-function bufferOf(bytes) {
-  if (bytes instanceof ArrayBuffer) return bytes
-  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)
+function element(tag, className, text) {
+  const made = document.createElement(tag)
+  made.className = className
+  made.textContent = text
+  return made
 }
 
-function monospaceOf(el) {
-  return getComputedStyle(el).getPropertyValue("--fg-monospace") || "monospace"
-}
-
-function shorten(text) {
-  const characters = [...text]
-  return characters.length > 14 ? characters.slice(0, 13).join("") + "…" : text
-}
-
-function stateName(layout, row) {
-  const layer = layout.layers - 1 - Math.floor(row / layout.steps)
-  if (layer < 0) return "Embedding"
-  if (layout.parallel) return `Layer ${layer} · after the block`
-  return `Layer ${layer} · after ${row % 2 ? "attention" : "the FFN"}`
-}
-
-function box(name, text) {
-  const element = document.createElement("div")
-  element.className = name
-  element.textContent = text
-  return element
+export function render({ model, el }) {
+  new GraphView(model, el)
 }

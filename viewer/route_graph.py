@@ -19,7 +19,14 @@ from .prediction import codes
 from .selection import DEFAULT_THRESHOLD, MIN_THRESHOLD
 
 HERE = Path(__file__).parent
-SOURCES = ("routes.js", "graph_geometry.js", "graph_paint.js", "route_graph.js")
+SOURCES = (
+    "routes.js",
+    "graph_geometry.js",
+    "graph_paint.js",
+    "graph_words.js",
+    "graph_markup.js",
+    "route_graph.js",
+)
 
 
 class RouteGraph(JSComponent):  # type: ignore[misc]  # panel ships no types

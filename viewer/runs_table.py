@@ -8,8 +8,8 @@ from .selection import Selection
 
 COLUMNS = (
     Column("run_id", "Run"),
-    Column("model", "Model", width="16%"),
-    Column("datasets", "Datasets", width="20%"),
+    Column("model", "Model", width="14%"),
+    Column("datasets", "Datasets", width="18%"),
     Column("n_prompts", "Prompts", width="92px", align="right"),
     Column("n_quarantined", "Failed", width="84px", align="right"),
     Column("n_tokens", "Tokens", width="112px", align="right"),
@@ -30,6 +30,7 @@ class RunsTable:
             label="Runs",
             empty="No runs yet.",
             sizing_mode="stretch_width",
+            styles={"max-height": "264px", "overflow-y": "auto"},
             margin=0,
         )
 

@@ -1,16 +1,18 @@
 // The prompt as its tokens; a click, or Enter, makes one the target.
 const STYLE = `
   .strip { font: 13px/1 var(--fg-monospace); color: var(--fg-text); display: flex;
-    flex-wrap: wrap; gap: 4px 2px; max-height: 118px; overflow-y: auto; padding: 2px }
+    flex-wrap: wrap; max-height: 120px; overflow-y: auto; scroll-snap-type: y mandatory;
+    scrollbar-width: thin }
   .token { font: inherit; color: inherit; background: var(--fg-raised); cursor: pointer;
-    border: 1px solid transparent; border-radius: 4px; padding: 5px 5px; margin: 0;
+    border: 1px solid transparent; border-radius: 4px; padding: 0 5px;
+    margin: 2px 2px 2px 0; height: 26px; scroll-snap-align: start; scroll-margin: 2px;
     white-space: pre; max-width: 24em; overflow: hidden; text-overflow: ellipsis }
   .token:hover { border-color: var(--fg-target) }
-  .token:focus-visible { outline: 2px solid var(--fg-accent); outline-offset: 0 }
+  .token:focus-visible { outline: 2px solid var(--fg-accent); outline-offset: -1px }
   .token.special { color: var(--fg-muted) }
   .token.stored { box-shadow: inset 0 -2px 0 var(--fg-target) }
   .token[aria-selected=true] { background: var(--fg-target); color: var(--fg-on-target) }
-  .break { flex-basis: 100%; height: 0 }`
+  .break { flex-basis: 100% }`
 
 export function render({ model, el }) {
   const style = document.createElement("style")

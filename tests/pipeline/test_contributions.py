@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from flowglass.pipeline import contributions as maths
 from flowglass.pipeline.contributions import (
     Step,
     attention_proximity,
@@ -62,12 +61,8 @@ def test_tiles_change_nothing(
     batch, heads, n, width = shape
     pattern = pattern_of(seed, batch, heads, n)
     values, whole = draw(seed, batch, heads, n, width), draw(seed, batch, n, width)
-    before = maths.ELEMENTS_AT_ONCE
-    try:
-        maths.ELEMENTS_AT_ONCE = elements
-        found = attention_proximity(pattern, values, whole)
-    finally:
-        maths.ELEMENTS_AT_ONCE = before
+
+    found = attention_proximity(pattern, values, whole, tile=elements)
 
     for b in range(batch):
         for h in range(heads):

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
+from flowglass.store.precision import round_mantissa
+from flowglass.store.routes import RouteEdges, survives_at
+from flowglass.store.run import Plan, RunWriter
+from flowglass.store.schema import DEFAULT_TAU, STEPS, TABLES
+
+Row = dict[str, Any]
+MADE = ("prompts", "tokens", "edges", "targets", "routes")
 
 NAMES = ("Mary", "John", "Alice", "Tom", "Zoë")
 CITIES = {"France": "Paris", "Italy": "Rome", "Japan": "Tokyo", "Peru": "Lima"}
@@ -22,6 +33,7 @@ class Shape:
     heads: int = 4
     parallel: bool = False
     cutoff: float = CUTOFF
+    started_at: str = "2026-03-01T09:05:00.000000+00:00"
 
 
 @dataclass(frozen=True)
@@ -71,54 +83,61 @@ def _story(rng: np.random.Generator, length: int) -> tuple[str, ...]:
     return ("<s>", *(pieces[(start + i) % len(pieces)] for i in range(length - 1)))
 
 
-def make_edges(n_positions: int, shape: Shape, *, seed: int) -> dict[str, list[Any]]:
+def make_edges(n_positions: int, shape: Shape, *, seed: int) -> list[Row]:
     """Edges at or above the cutoff; the parts of each (layer, step, query) sum to 1."""
     rng = np.random.default_rng(seed)
-    rows: list[tuple[Any, ...]] = []
-    noisy = rng.gamma(0.7, 1.0, n_positions)
+    busy = rng.gamma(0.7, 1.0, n_positions)  # some positions are written to a lot
+    rows = []
     for layer in range(shape.layers):
         for query in range(n_positions):
-            attended = min(0.7, 0.1 + 0.4 * noisy[query] * rng.beta(2, 3))
-            logits = rng.normal(0, 3.2, (shape.heads, query + 1))
-            logits -= 0.02 * np.arange(query, -1, -1)
-            pattern = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-            shares = rng.dirichlet(np.full(shape.heads, 0.4))
-            attn = attended * pattern * shares[:, None]
-            ffn = float(rng.beta(1.4, 6) * (2 if layer in (0, shape.layers - 1) else 1))
-            ffn = min(0.8, ffn)
-            steps = ("block",) if shape.parallel else ("attn", "ffn")
-            for step in steps:
-                scale = 1 - ffn / 2 if step == "block" else 1.0
-                if step != "ffn":
-                    for head, key in zip(*np.nonzero(attn), strict=True):
-                        value = attn[head, key] * scale
-                        probability = float(pattern[head, key])
-                        rows.append(
-                            (layer, step, "attn", int(head), query, int(key), value)
-                            + (probability,)
-                        )
-                written = 0.0 if step == "ffn" else attn.sum() * scale
-                pushed = 0.0 if step == "attn" else ffn * (1 - written)
-                resid = 1 - written - pushed
-                rows.append((layer, step, "resid", None, query, query, resid, None))
-                if step != "attn":
-                    rows.append((layer, step, "ffn", None, query, query, pushed, None))
-    kept = [
-        (*row[:6], value, row[7])
-        for row in rows
-        if (value := _rounded(row[6])) >= shape.cutoff
-    ]
-    names = ("layer", "step", "kind", "head", "query", "key")
-    columns = list(zip(*kept, strict=True))
-    return dict(
-        zip((*names, "contribution", "attention"), map(list, columns), strict=True)
-    )
+            attended = min(0.7, 0.1 + 0.4 * busy[query] * rng.beta(2, 3))
+            pattern, attn = make_attention(rng, query, shape.heads, attended)
+            ffn = min(0.8, rng.beta(1.4, 6) * (2 if layer in (0, shape.layers - 1) else 1))
+            if shape.parallel:
+                parts = {"block": (attn * (1 - ffn), 1 - attended * (1 - ffn) - ffn, ffn)}
+            else:
+                parts = {"attn": (attn, 1 - attended, 0.0), "ffn": (0 * attn, 1 - ffn, ffn)}
+            for step, (heads, resid, pushed) in parts.items():
+                at = {"layer": layer, "step": step, "query": query}
+                rows += step_rows(at, pattern, heads, resid=resid, ffn=pushed)
+    for row in rows:
+        row["contribution"] = _rounded(row["contribution"])
+    return [row for row in rows if row["contribution"] >= shape.cutoff]
+
+
+def make_attention(
+    rng: np.random.Generator, query: int, heads: int, attended: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probabilities and contributions, [head, key]; the latter sum to `attended`."""
+    logits = rng.normal(0, 3.2, (heads, query + 1))
+    logits -= 0.02 * np.arange(query, -1, -1)
+    pattern = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return pattern, attended * pattern * rng.dirichlet(np.full(heads, 0.4))[:, None]
+
+
+def step_rows(
+    at: Row,
+    pattern: NDArray[np.float64],
+    heads: NDArray[np.float64],
+    *,
+    resid: float,
+    ffn: float,
+) -> list[Row]:
+    """The edges into one state."""
+    own = {**at, "head": None, "key": at["query"], "attention": None}
+    rows = [{**own, "kind": "resid", "contribution": resid}]
+    if ffn:
+        rows.append({**own, "kind": "ffn", "contribution": ffn})
+    for head, key in np.argwhere(heads).tolist():
+        part = {"kind": "attn", "head": head, "key": key}
+        measured = {"contribution": heads[head, key], "attention": pattern[head, key]}
+        rows.append({**at, **part, **measured})
+    return rows
 
 
 def _rounded(value: float) -> float:
-    """To 7 mantissa bits, as a real sweep stores it."""
-    mantissa, exponent = np.frexp(value)
-    return float(np.ldexp(np.round(mantissa * 256) / 256, exponent))
+    """As a real sweep stores it."""
+    return float(round_mantissa(np.array([value], dtype=np.float32))[0])
 
 
 def make_tokens(prompt: MadeUpPrompt) -> dict[str, list[Any]]:
@@ -188,17 +207,126 @@ def make_prompt_row(prompt: MadeUpPrompt) -> dict[str, Any]:
     }
 
 
-def tables_of(prompts: list[MadeUpPrompt], shape: Shape) -> dict[str, list[dict]]:
-    """Rows by table: prompts, tokens, edges, targets (routes are the fixture's)."""
-    found: dict[str, list[dict]] = {
-        name: [] for name in ("prompts", "tokens", "edges", "targets")
-    }
+def rows_of(prompts: Sequence[MadeUpPrompt], shape: Shape) -> dict[str, list[Row]]:
+    """Rows by table: prompts, tokens, edges, targets and routes."""
+    found: dict[str, list[Row]] = {name: [] for name in MADE}
     for prompt in prompts:
         tokens = make_tokens(prompt)
+        target = make_target(prompt, tokens)
         edges = make_edges(len(prompt.tokens), shape, seed=prompt.prompt_id)
+        routes = make_routes(edges, target["target"], len(prompt.tokens), shape)
+        target["n_edges"] = sum(row["survives_at"] > DEFAULT_TAU for row in routes)
         found["prompts"].append(make_prompt_row(prompt))
-        found["targets"].append(make_target(prompt, tokens))
-        for name, columns in (("tokens", tokens), ("edges", edges)):
-            table = pa.table(columns)
-            found[name] += [{"prompt_id": prompt.prompt_id, **r} for r in table.to_pylist()]
+        for name, rows in (
+            ("targets", [target]),
+            ("tokens", _rows(tokens)),
+            ("edges", edges),
+            ("routes", routes),
+        ):
+            found[name] += [{"prompt_id": prompt.prompt_id, **row} for row in rows]
     return found
+
+
+def _rows(columns: dict[str, list[Any]]) -> list[Row]:
+    names = columns.keys()
+    return [
+        dict(zip(names, values, strict=True))
+        for values in zip(*columns.values(), strict=True)
+    ]
+
+
+def make_routes(
+    edges: list[Row], target: int, n_positions: int, shape: Shape
+) -> list[Row]:
+    """The rows of `routes` but for prompt_id, by the store's own pass."""
+    survives = survives_at(
+        RouteEdges(
+            layer=np.array([row["layer"] for row in edges]),
+            step=np.array([STEPS.index(row["step"]) for row in edges]),
+            query=np.array([row["query"] for row in edges]),
+            key=np.array([row["key"] for row in edges]),
+            contribution=np.array([row["contribution"] for row in edges]),
+        ),
+        np.array([target]),
+        n_layers=shape.layers,
+        n_positions=n_positions,
+    )
+    return [
+        {
+            **{key: value for key, value in row.items() if key != "attention"},
+            "target": target,
+            "survives_at": float(value),
+        }
+        for row, value in zip(edges, survives, strict=True)
+        if value > shape.cutoff
+    ]
+
+
+def plan_of(run_id: str, shape: Shape, *, n_prompts: int, n_shards: int) -> Plan:
+    """The plan of a made-up sweep."""
+    return Plan(
+        run_id=run_id,
+        model=run_id.rsplit("-", 1)[0],
+        model_hash="0" * 64,
+        architecture="GPT2LMHeadModel",
+        block_kind="parallel" if shape.parallel else "sequential",
+        n_layers=shape.layers,
+        n_heads=shape.heads,
+        n_kv_heads=shape.heads,
+        d_model=64,
+        d_ffn=256,
+        vocab_size=65536,
+        dtype="float32",
+        device="cpu",
+        datasets=["ioi", "facts", "stories"],
+        cutoff=shape.cutoff,
+        config={"identity": {"run": run_id}, "n_prompts": n_prompts},
+        versions={},
+        started_at=shape.started_at,
+        n_shards=n_shards,
+    )
+
+
+def write_run(
+    root: Path,
+    run_id: str,
+    prompts: Sequence[MadeUpPrompt],
+    shape: Shape,
+    *,
+    per_shard: int = 16,
+    unfinished: int = 0,
+) -> None:
+    """Commit a run as a sweep would, but for its last `unfinished` shards."""
+    shards = [prompts[i : i + per_shard] for i in range(0, len(prompts), per_shard)]
+    plan = plan_of(run_id, shape, n_prompts=len(prompts), n_shards=len(shards))
+    writer = RunWriter(root, plan)
+    for shard, part in enumerate(shards[: len(shards) - unfinished]):
+        commit_shard(writer, shard, part, shape)
+
+
+def commit_shard(
+    writer: RunWriter, shard: int, prompts: Sequence[MadeUpPrompt], shape: Shape
+) -> None:
+    """Commit one shard's tables."""
+    rows = rows_of(prompts, shape)
+    writer.commit(
+        shard,
+        {
+            name: pa.Table.from_pylist(
+                sorted(found, key=lambda row: _order(row, TABLES[name].sort)),
+                schema=TABLES[name].schema,
+            )
+            for name, found in rows.items()
+        },
+        prompt_ids=[prompt.prompt_id for prompt in prompts],
+        info={
+            "n_prompts": len(prompts),
+            "n_tokens": sum(len(prompt.tokens) for prompt in prompts),
+            "n_quarantined": 0,
+        },
+    )
+
+
+def _order(row: Row, columns: tuple[str, ...]) -> tuple[Any, ...]:
+    """A row's place in its table's order, nulls first."""
+    return tuple(-1 if row[name] is None else row[name] for name in columns)

@@ -1,0 +1,67 @@
+"""DuckDB's complaints as one line that says what to do."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+
+from .errors import StoreError
+from .schema import RUNS, TABLES
+
+_COLUMN = re.compile(
+    r'Referenced column "([^"]+)" not found'
+    r'|does not have a column named "([^"]+)"'
+)
+_TABLE = re.compile(r"Table with name (\S+) does not exist")
+_FILE = re.compile(r"['\"]([^'\"]+\.parquet)['\"]")
+_SHARD = re.compile(r"(.*)/data/[^/]+/shard=(\d+)/[^/]+$")
+
+
+@contextmanager
+def explained(root: Path) -> Iterator[None]:
+    """Turn what a query or a store's files got wrong into a StoreError."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.InternalException, duckdb.InterruptException):
+        raise
+    except duckdb.Error as error:
+        raise StoreError(_explain(str(error), root)) from error
+
+
+def _explain(message: str, root: Path) -> str:
+    if unknown := _COLUMN.search(message):
+        name = unknown[1] or unknown[2]
+        return f"no column {name!r}: {_near(name, _columns())}"
+    if unknown := _TABLE.search(message):
+        return f"no table {unknown[1]!r}: {_near(unknown[1], _tables())}"
+    if (file := _FILE.search(message)) and file[1].startswith(f"{root}/"):
+        return _damaged(file[1])
+    return message.splitlines()[0]
+
+
+def _damaged(path: str) -> str:
+    remedy = "restore it from a copy"
+    if shard := _SHARD.fullmatch(path):
+        record = f"{shard[1]}/commits/{shard[2]}.json"
+        remedy += f", or delete {record} and run the sweep again"
+    return f"the store's file {path} is missing or damaged: {remedy}"
+
+
+def _near(name: str, known: list[str]) -> str:
+    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return "SHOW TABLES lists the tables, DESCRIBE a table its columns"
+
+
+def _tables() -> list[str]:
+    return [*TABLES, RUNS.name]
+
+
+def _columns() -> list[str]:
+    tables = [*TABLES.values(), RUNS]
+    names = {column.name for table in tables for column in table.columns}
+    return sorted(names | {"run_id", "model_hash"})

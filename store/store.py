@@ -1,0 +1,135 @@
+"""An open store: SQL over everything that is committed."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from .connect import connect, lock, show
+from .errors import StoreError
+from .guard import check_reads_only
+from .layout import FORMAT, check_format, run_folder
+from .schema import TABLES
+from .snapshot import Snapshot, take_snapshot
+from .sql_errors import explained
+from .views import committed_files
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+Params = Sequence[Any] | Mapping[str, Any] | None
+
+
+def open_store(path: str | Path) -> "Store":
+    """Open a store for reading; `with` closes it.
+
+    >>> with open_store("runs/") as store:  # doctest: +SKIP
+    ...     store.sql("select layer, count(*) from edges group by layer").df()
+    """
+    if "://" in str(path):
+        raise StoreError(f"{path} is no folder: give a store on this machine's disks")
+    root = Path(path).absolute()
+    if not (root / FORMAT).exists():
+        raise StoreError(
+            f"no store at {path}: give a folder that `flowglass sweep --store` has "
+            f"written (it has a {FORMAT})"
+        )
+    check_format(root)
+    return Store(root)
+
+
+class Store:
+    """A store as it was when opened or last refreshed; threads may share it."""
+
+    snapshot: Snapshot
+    """The runs, and what is committed of each."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.snapshot = Snapshot()
+        self._connection = connect()
+        self._refreshing = Lock()
+        self._show(take_snapshot(root, known=self.snapshot))
+
+    def sql(self, query: str, params: Params = None) -> "duckdb.DuckDBPyRelation":
+        """A query as a DuckDB relation: `.df()`, `.fetchall()`, `.to_arrow_table()`.
+
+        For trusted use; only reads. Values go where the query says `?` or `$name`.
+        Without them the relation is lazy: it runs when its rows are asked for.
+        """
+        cursor = self._guarded(query)
+        with explained(self.root):
+            return cursor.sql(query, params=params)
+
+    def rows(self, query: str, params: Params = None) -> "duckdb.DuckDBPyConnection":
+        """A query's rows as they come: `description`, `fetchmany(n)`, `interrupt()`."""
+        cursor = self._guarded(query)
+        with explained(self.root):
+            return cursor.execute(query, params)
+
+    def table(self, query: str, params: Params = None) -> "pa.Table":
+        """All rows of a query; a damaged file of the store is a StoreError here."""
+        with explained(self.root):
+            return self.sql(query, params).to_arrow_table()
+
+    def runs(self) -> "pa.Table":
+        """The table `runs`, oldest first."""
+        return self.table("SELECT * FROM runs ORDER BY started_at, run_id")
+
+    def files(self, run_id: str, table: str, prompt_id: int | None = None) -> list[str]:
+        """The committed files of a run's table; with a prompt, the one it is in."""
+        if table not in TABLES:
+            raise StoreError(f"no table {table!r} has files: {_near(table, TABLES)}")
+        if run_id not in self.snapshot.runs:
+            raise StoreError(f"no run {run_id!r}: {_near(run_id, self.snapshot.runs)}")
+        records = self.snapshot.runs[run_id].records.values()
+        wanted = [r for r in records if prompt_id is None or r.holds(prompt_id)]
+        return committed_files(self.root, run_folder(run_id), wanted, table)
+
+    def refresh(self) -> bool:
+        """See what has been committed since; whether that is anything."""
+        with self._refreshing:
+            snapshot = take_snapshot(self.root, known=self.snapshot)
+            changed = snapshot != self.snapshot
+            if changed:
+                self._show(snapshot)
+            return changed
+
+    def lock(self) -> None:
+        """Read nothing outside the store's folder from here on; for good."""
+        lock(self._connection, self.root)
+
+    def close(self) -> None:
+        """Close the connection; its relations end with it."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _guarded(self, query: str) -> "duckdb.DuckDBPyConnection":
+        """A cursor of its own for a query that only reads."""
+        cursor = self._connection.cursor()
+        with explained(self.root):
+            check_reads_only(cursor, query)
+        return cursor
+
+    def _show(self, snapshot: Snapshot) -> None:
+        with explained(self.root):
+            show(self._connection, self.root, snapshot)
+        self.snapshot = snapshot
+
+
+def _near(name: str, known: Mapping[str, object]) -> str:
+    near = get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)
+    return f"did you mean {' or '.join(near)}?" if near else "there is none yet"

@@ -1,0 +1,114 @@
+"""The views of a store: one per table, over all committed files of all runs.
+
+The SQL names every file. Nothing else exists: not what a glob would find besides.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from .layout import model_folder, run_folder
+from .record import Record
+from .schema import FIXED_POINT, PER_MODEL, SHOWN_AS_DOUBLE, TABLES, Column, Table
+from .snapshot import Snapshot
+
+SEPARATOR = "\x1f"
+"""Between the files of a view, which are one text for DuckDB to split: a list to parse
+takes it 10 times as long."""
+
+
+def view_definitions(root: Path, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Every table's name with the query that is its view."""
+    runs = {
+        run_id: (run_folder(run_id), state.records)
+        for run_id, state in snapshot.runs.items()
+    }
+    models = {
+        model_hash: (model_folder(model_hash), records)
+        for model_hash, records in snapshot.models.items()
+    }
+    for table in TABLES.values():
+        if table.name in PER_MODEL:
+            yield table.name, _over("model_hash", table, root, models)
+        elif table.name == "component_stats":
+            yield table.name, _merged(_over("run_id", table, root, runs))
+        else:
+            yield table.name, _over("run_id", table, root, runs)
+
+
+def committed_files(
+    root: Path, folder: str, records: Iterable[Record], table: str
+) -> list[str]:
+    """The files of one table that the records of one folder name, whole paths."""
+    return [
+        str(root / folder / file.path)
+        for record in records
+        for file in record.files
+        if file.table == table
+    ]
+
+
+def _over(
+    owner: str,
+    table: Table,
+    root: Path,
+    owners: Mapping[str, tuple[str, Mapping[int, Record]]],
+) -> str:
+    """All rows of a table, led by the run or model that owns them."""
+    shown = ", ".join(_shown(column) for column in table.columns)
+    parts = []
+    for name, (folder, records) in owners.items():
+        paths = committed_files(root, folder, records.values(), table.name)
+        if paths:
+            listed = quote(SEPARATOR.join(_not_a_pattern(path) for path in paths))
+            parts.append(
+                f"SELECT {quote(name)} AS {owner}, {shown} FROM read_parquet("
+                f"string_split({listed}, chr({ord(SEPARATOR)})), "
+                f"hive_partitioning = false)"
+            )
+    return " UNION ALL ".join(parts) or _empty(owner, table)
+
+
+def _empty(owner: str, table: Table) -> str:
+    columns = ", ".join(
+        f'NULL::{_shown_type(column)} AS "{column.name}"' for column in table.columns
+    )
+    return f"SELECT NULL::VARCHAR AS {owner}, {columns} WHERE false"
+
+
+def _merged(parts: str) -> str:
+    """`component_stats` of whole runs: sums in whole numbers, then shown as DOUBLE."""
+    keys = "run_id, dataset, category, layer, component, index"
+    counts = [
+        "n_targets",
+        *(f"n_in_route_{tau}" for tau in ("001", "002", "004", "008")),
+    ]
+    counted = ", ".join(f"sum({name})::BIGINT AS {name}" for name in counts)
+    summed = ", ".join(
+        f"sum({name})::DOUBLE / {FIXED_POINT} AS {name}"
+        for name in ("contribution_sum", "contribution_sum_sq")
+    )
+    return (
+        f"SELECT {keys}, {counted}, {summed}, max(contribution_max) AS "
+        f"contribution_max FROM ({parts}) GROUP BY ALL"
+    )
+
+
+def _shown(column: Column) -> str:
+    if _shown_type(column) == column.sql_type:
+        return f'"{column.name}"'
+    return f'"{column.name}"::{_shown_type(column)} AS "{column.name}"'
+
+
+def _shown_type(column: Column) -> str:
+    is_measure = column.name in SHOWN_AS_DOUBLE and column.sql_type == "FLOAT"
+    return "DOUBLE" if is_measure else column.sql_type
+
+
+def _not_a_pattern(path: str) -> str:
+    """A path that DuckDB takes by the letter, where it would see a glob."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
+
+
+def quote(text: str) -> str:
+    """An SQL string."""
+    return "'" + text.replace("'", "''") + "'"

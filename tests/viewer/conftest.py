@@ -1,0 +1,94 @@
+"""A made-up store, a Chromium, and a running viewer for the tests here."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from .synthetic import Shape, make_prompt, write_run
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SERVE = "import typer; from flowglass.viewer.cli import view; typer.run(view)"
+
+TINY, PARALLEL = "tiny-0123456789ab", "parallel-0123456789ab"
+
+
+@pytest.fixture(scope="session")
+def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a sequential run of 40 prompts and a parallel one of 3."""
+    root = tmp_path_factory.mktemp("viewer") / "runs"
+    write_run(root, TINY, [make_prompt(i) for i in range(40)], Shape())
+    older = "2026-02-01T00:00:00.000000+00:00"
+    shape = Shape(layers=2, parallel=True, started_at=older)
+    prompts = [make_prompt(0), make_prompt(1), make_prompt(2, length=100)]
+    write_run(root, PARALLEL, prompts, shape)
+    return root
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; playwright brings none of its own."""
+    if not CHROMIUM.exists():
+        pytest.fail(f"the viewer's tests need {CHROMIUM}: apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=ARGUMENTS, headless=True
+        )
+        yield chromium
+        chromium.close()
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def viewer(store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of `flowglass view`, running on the made-up store."""
+    port = free_port()
+    command = [sys.executable, "-c", SERVE, str(store_path), "--no-browser"]
+    log = tmp_path_factory.mktemp("log") / "viewer.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], stdout=output, stderr=output
+        )
+        address = f"http://127.0.0.1:{port}/"
+        try:
+            wait_until_served(address, process, log)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def wait_until_served(
+    address: str, process: subprocess.Popen[bytes], log: Path
+) -> None:
+    """Return once the address answers; fail with the log if it never does."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(address, timeout=20).read(1)
+            return
+        except urllib.error.URLError:
+            time.sleep(0.2)
+    pytest.fail(f"flowglass view did not start:\n{log.read_text()}")

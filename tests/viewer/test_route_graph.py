@@ -1,0 +1,167 @@
+"""The route in the browser is the route in Python."""
+
+import base64
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from playwright.sync_api import Browser, Page
+
+from flowglass.store.routes import survives_at
+from flowglass.viewer import route_graph
+from flowglass.viewer.prediction import route_edges
+from flowglass.viewer.route_graph import pack_edges
+
+from .synthetic import Shape, make_edges
+
+SOURCE = (Path(route_graph.__file__).parent / "routes.js").read_text()
+EVALUATE = (
+    """({ packed, shape, thresholds }) => {
+    %s
+    const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0))
+    const edges = unpackEdges(bytes.buffer)
+    const { survives } = survivesAt(edges, shape)
+    const drawn = thresholds.map((tau) => linesOf(edges, survives, tau))
+    return { survives: [...survives], drawn }
+}"""
+    % SOURCE
+)
+SHAPES = [
+    Shape(layers=1, heads=1),
+    Shape(layers=5, heads=6),
+    Shape(layers=4, heads=3, parallel=True),
+    Shape(layers=3, heads=2, cutoff=0.3),
+]
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Page:
+    """An empty page to run the script in."""
+    return browser.new_page()
+
+
+def in_browser(
+    page: Page, edges: pa.Table, shape: Shape, *, positions: int, target: int
+) -> Any:
+    """What the browser makes of packed edges, at thresholds some edges are equal to."""
+    values = np.unique(edges["contribution"].to_numpy().astype(float))
+    return page.evaluate(
+        EVALUATE,
+        {
+            "packed": base64.b64encode(pack_edges(edges)).decode(),
+            "shape": {
+                "layers": shape.layers,
+                "parallel": shape.parallel,
+                "positions": positions,
+                "target": target,
+            },
+            "thresholds": [0.01, 0.04, 0.1, *values[::40].tolist()],
+        },
+    )
+
+
+def edge_table(shape: Shape, *, positions: int, seed: int) -> pa.Table:
+    """Made-up edges as Arrow, with the stored types."""
+    table = pa.Table.from_pylist(make_edges(positions, shape, seed=seed))
+    contribution = table["contribution"].cast(pa.float32())
+    return table.set_column(
+        table.column_names.index("contribution"), "contribution", contribution
+    )
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("positions", [1, 9])
+def test_browser_and_python_agree_on_every_edge(
+    page: Page, shape: Shape, positions: int
+) -> None:
+    """survives_at is equal to the last bit, for every target."""
+    edges = edge_table(shape, positions=positions, seed=positions)
+    for target in range(positions):
+        expected = survives_at(
+            route_edges(edges),
+            np.array([target]),
+            n_layers=shape.layers,
+            n_positions=positions,
+        )
+
+        found = in_browser(page, edges, shape, positions=positions, target=target)
+
+        assert found["survives"] == expected.tolist()
+
+
+def test_lines_sum_the_heads_that_survive(page: Page) -> None:
+    """A line is what its surviving heads bring together; the rest is left out."""
+    shape, positions = Shape(layers=4, heads=6), 8
+    edges = edge_table(shape, positions=positions, seed=3)
+    found = in_browser(page, edges, shape, positions=positions, target=7)
+    survives = np.array(found["survives"])
+
+    for tau, drawn in zip((0.01, 0.04, 0.1), found["drawn"][:3], strict=True):
+        expected = grouped(edges, survives > tau)
+        lines = {
+            (line["layer"], line["step"], line["kind"], line["query"], line["key"]): (
+                pytest.approx(line["contribution"]),
+                sorted(part["head"] for part in line["heads"]),
+            )
+            for line in drawn["lines"]
+        }
+        assert lines == expected
+        assert drawn["count"] == (survives > tau).sum()
+    assert any(len(heads) > 1 for _, heads in grouped(edges, survives > 0.01).values())
+
+
+def grouped(edges: pa.Table, kept: Any) -> dict[tuple[Any, ...], Any]:
+    """Contribution and heads by (layer, step, kind, query, key)."""
+    steps, kinds = ("attn", "ffn", "block"), ("attn", "resid", "ffn")
+    sums: dict[tuple[Any, ...], Any] = defaultdict(lambda: [0.0, []])
+    for row, keep in zip(edges.to_pylist(), kept, strict=True):
+        if keep:
+            codes = steps.index(row["step"]), kinds.index(row["kind"])
+            entry = sums[(row["layer"], *codes, row["query"], row["key"])]
+            entry[0] += row["contribution"]
+            entry[1] += [] if row["head"] is None else [row["head"]]
+    return {key: (total, sorted(heads)) for key, (total, heads) in sums.items()}
+
+
+def test_an_edge_at_the_threshold_is_not_drawn(page: Page) -> None:
+    """The comparison is strict and in double, as in SQL."""
+    shape = Shape(layers=3, heads=2)
+    edges = edge_table(shape, positions=6, seed=1)
+    values = np.unique(edges["contribution"].to_numpy().astype(float))[::40]
+
+    found = in_browser(page, edges, shape, positions=6, target=5)
+
+    survives = np.array(found["survives"])
+    for tau, drawn in zip(values, found["drawn"][3:], strict=True):
+        assert drawn["count"] == (survives > tau).sum()
+
+
+def test_packing_keeps_large_positions_and_no_head(page: Page) -> None:
+    """Positions past 65,535 and a missing head come through."""
+    edges = pa.table(
+        {
+            "layer": [0, 0],
+            "step": ["attn", "attn"],
+            "kind": ["attn", "resid"],
+            "head": pa.array([31, None], pa.int16()),
+            "query": [70_000, 70_000],
+            "key": [65_536, 70_000],
+            "contribution": [0.25, 0.75],
+        }
+    )
+    packed = base64.b64encode(pack_edges(edges)).decode()
+
+    back = page.evaluate(
+        """(packed) => { %s
+        const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0))
+        const edges = unpackEdges(bytes.buffer)
+        const names = ["contribution", "query", "key", "head", "kind"]
+        return names.map((name) => [...edges[name]]) }"""
+        % SOURCE,
+        packed,
+    )
+
+    assert back == [[0.25, 0.75], [70_000] * 2, [65_536, 70_000], [31, -1], [0, 1]]

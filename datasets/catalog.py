@@ -38,7 +38,7 @@ class Dataset:
     """The built-in name, the file's name without its extension, or the hub's name."""
     prompts: Sequence[Prompt]
     digest: str
-    """sha256 of the prompts' canonical JSON; it does not depend on the name."""
+    """sha256 of the prompts' canonical JSON, see `digest_of`."""
 
 
 def load(source: str | os.PathLike[str], *, limit: int | None = None) -> Dataset:
@@ -46,14 +46,20 @@ def load(source: str | os.PathLike[str], *, limit: int | None = None) -> Dataset
     source = os.fspath(source)
     if limit is not None and limit < 1:
         raise DatasetError(f"the limit must be 1 or more, not {limit}")
+    name, prompts = named_prompts(source, limit)
+    return Dataset(name, prompts, digest_of(prompts))
+
+
+def named_prompts(source: str, limit: int | None) -> tuple[str, list[Prompt]]:
+    """The name and the prompts of a source, by what kind of source it is."""
     if source in BUILTIN:
-        return dataset(source, builtin_prompts(source)[:limit])
+        return source, builtin_prompts(source)[:limit]
     if source.startswith(hub.PREFIX):
         address = hub.parse(source)
-        return dataset(address.name, hub.read(address, limit=limit))
+        return address.name, hub.read(address, limit=limit)
     path = Path(source)
     if path.suffix or os.path.exists(path):
-        return dataset(path.stem, readers.read(path, limit=limit))
+        return path.stem, readers.read(path, limit=limit)
     raise unknown(source)
 
 
@@ -62,16 +68,25 @@ def builtin_prompts(task: str) -> list[Prompt]:
     return readers.read(FOLDER / "builtin" / f"{task}.jsonl")
 
 
-def dataset(name: str, prompts: Sequence[Prompt]) -> Dataset:
-    """The prompts under a name, with their digest."""
-    encode = json.JSONEncoder(
+def digest_of(prompts: Sequence[Prompt], *, at_once: int = 1000) -> str:
+    """sha256 of [[text, category, answer, distractor, metadata], ...] as JSON.
+
+    Keys are sorted, nothing is escaped that need not be, and there are no spaces; the
+    JSON of a million prompts never exists as a whole.
+    """
+    encoder = json.JSONEncoder(
         ensure_ascii=False, sort_keys=True, separators=(",", ":")
-    ).encode
-    digest = sha256()
-    for p in prompts:
-        fields = [p.text, p.category, p.answer, p.distractor, dict(p.metadata)]
-        digest.update(encode(fields).encode() + b"\n")
-    return Dataset(name, prompts, digest.hexdigest())
+    )
+    digest = sha256(b"[")
+    for start in range(0, len(prompts), at_once):
+        fields = [
+            [p.text, p.category, p.answer, p.distractor, dict(p.metadata)]
+            for p in prompts[start : start + at_once]
+        ]
+        comma = "," if start else ""
+        digest.update((comma + encoder.encode(fields)[1:-1]).encode())
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
 def unknown(source: str) -> DatasetError:

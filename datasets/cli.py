@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-MODELS = {
-    "tiny-gpt2": "GPT-2 architecture: learned positions, LayerNorm, biases everywhere",
-    "tiny-llama": "Llama architecture: RoPE, RMSNorm, SwiGLU, grouped-query attention",
+MODEL_LINES = {
+    "tiny-gpt2": "learned positions, LayerNorm, a bias everywhere; 4 layers",
+    "tiny-llama": "RoPE, RMSNorm, SwiGLU, grouped-query attention; 4 layers",
 }
 
 
@@ -16,50 +16,51 @@ def datasets() -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(datasets_table(), models_table(), sep="\n")
+    console.print(datasets_table(), models_table(), sep="\n\n")
     console.print(
-        "Your own: a .jsonl, .csv, .parquet or .txt file with a column [b]text[/b]\n"
-        "(and, if you have them, category, answer, distractor), or "
-        "[b]hf:name\\[:split\\[:column]][/b]"
+        "\nYour own prompts: a .jsonl, .csv, .parquet or .txt file, or\n"
+        "hf:name[:split[:column]]; see the README of datasets/ for the columns.",
+        markup=False,
+        highlight=False,
     )
 
 
 def datasets_table() -> "Table":
     """What each built-in dataset asks, with an example and its answer."""
-    from rich.markup import escape
-    from rich.table import Table
+    from rich.text import Text
 
-    from .catalog import BUILTIN, load
+    from .catalog import BUILTIN, builtin_prompts
     from .tasks import TASKS
 
-    table = Table(title="Built-in datasets", title_justify="left", show_lines=True)
-    for heading in ("name", "what it asks", "prompts", "categories"):
-        number = heading in ("prompts", "categories")
-        table.add_column(heading, justify="right" if number else "left")
+    table = table_of("Built-in datasets", "name", "what it asks, and an example")
     for name in BUILTIN:
-        prompts = load(name).prompts
-        example = escape(prompts[0].text)
+        prompts = builtin_prompts(name)
+        n_categories = len({prompt.category for prompt in prompts})
+        example = Text(prompts[0].text, "dim")
         if prompts[0].answer:
-            example += f" [b]{escape(prompts[0].answer)}[/b]"
-        categories = {prompt.category for prompt in prompts}
+            example.append(f" → {prompts[0].answer}", "bold")
         table.add_row(
-            f"[b]{name}[/b]",
-            f"{TASKS[name].__doc__}\n[dim]{example}[/dim]",
-            str(len(prompts)),
-            str(len(categories)),
+            f"[b]{name}[/b]\n{len(prompts)} prompts,\n{n_categories} categories",
+            Text(f"{TASKS[name].__doc__}\n").append_text(example),
         )
     return table
 
 
 def models_table() -> "Table":
     """The bundled models with a line each."""
+    from .catalog import MODELS
+
+    table = table_of("Bundled models", "name", "what it is")
+    for name in MODELS:
+        table.add_row(f"[b]{name}[/b]", MODEL_LINES[name])
+    return table
+
+
+def table_of(title: str, *headings: str) -> "Table":
+    """An empty table in the command's looks."""
+    from rich.box import HORIZONTALS
     from rich.table import Table
 
-    from .catalog import MODELS as FOLDERS
-
-    table = Table(title="Bundled models", title_justify="left")
-    table.add_column("name")
-    table.add_column("what it is")
-    for name in FOLDERS:
-        table.add_row(f"[b]{name}[/b]", MODELS[name])
-    return table
+    return Table(
+        *headings, title=title, title_justify="left", box=HORIZONTALS, show_lines=True
+    )

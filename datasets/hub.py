@@ -1,11 +1,12 @@
 """Prompts from the Hugging Face hub: `hf:name[:split[:column]]`.
 
 The name may end in a configuration, `hf:Salesforce/wikitext/wikitext-2-raw-v1`. The
-split is `train` and the column `text` unless given; the other columns are read as those
-of a file are. Rows without text are skipped, like blank lines: corpora are full of them.
+split is `train` and the column `text` unless given; the other columns are read as a
+file's are. Rows without text are skipped, like blank lines: corpora are full of them.
 
-Needs the extra `flowglass[hub]`, Hugging Face's package `datasets`. Without it `datasets`
-is, when the repository's root is on sys.path, this folder as an empty namespace.
+Needs the extra `flowglass[hub]`, Hugging Face's package `datasets`. Where it is missing
+and the repository's root is on sys.path, `import datasets` finds our folder instead, an
+empty namespace; then load_dataset is not in it, an ImportError too.
 """
 
 from collections.abc import Iterator

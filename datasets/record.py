@@ -21,10 +21,10 @@ def prompt_of(record: Record, text_column: str = "text") -> Prompt:
     if text_column not in record:
         raise no_column(text_column, record)
     text = record.pop(text_column)
-    if not isinstance(text, str | None):
-        raise DatasetError(f'"{text_column}" must be a string, not {kind(text)}')
-    if not text or text.isspace():
+    if text is None or text == "" or (isinstance(text, str) and text.isspace()):
         raise DatasetError(f'"{text_column}" is empty')
+    if not isinstance(text, str):
+        raise DatasetError(f'"{text_column}" must be a string, not {kind(text)}')
     return Prompt(
         text,
         category=label(record, "category" if "category" in record else "group"),

@@ -1,5 +1,5 @@
--- Which heads are in the routes of which task's answers: the three that are in most of
--- them, by the share of targets whose route at tau = 0.04 holds the head.
+/* Which heads are in the routes of which task's answers: the three that are in most of
+   them, by the share of targets whose route at tau = 0.04 holds the head. */
 with frequency as (
     select r.model, s.dataset as task, s.layer, s.index as head,
            sum(s.n_in_route_004) / sum(s.n_targets) as share,

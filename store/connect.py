@@ -12,7 +12,7 @@ from .layout import MODELS, RUNS
 from .run import COUNTED
 from .schema import RUNS as RUNS_TABLE
 from .snapshot import RunState, Snapshot
-from .views import quote, view_definitions
+from .views import by_the_letter, quote, view_definitions
 
 if TYPE_CHECKING:
     import duckdb
@@ -44,8 +44,10 @@ def connect() -> "duckdb.DuckDBPyConnection":
 
 def lock(connection: "duckdb.DuckDBPyConnection", root: Path) -> None:
     """From here on: no file outside the store's data, and no setting can be changed."""
-    allowed = ", ".join(quote(f"{root / name}/") for name in (RUNS, MODELS))
-    connection.execute(f"SET allowed_directories = [{allowed}]")
+    folders = [f"{root / name}/" for name in (RUNS, MODELS)]
+    # Views name files so that they are no globs; both spellings must be allowed.
+    allowed = {quote(path) for path in (*folders, *map(by_the_letter, folders))}
+    connection.execute(f"SET allowed_directories = [{', '.join(sorted(allowed))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 

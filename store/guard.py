@@ -32,9 +32,11 @@ def check_reads_only(connection: "duckdb.DuckDBPyConnection", query: str) -> Non
     found = len(connection.extract_statements(query))
     if found != 1:
         raise StoreError(f"give one SQL statement, not {found}")
-    row = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
-    assert row is not None
-    tree = json.loads(row[0])
+    # Fetched whole: a result that is left open would keep the connection busy.
+    ((serialized,),) = connection.execute(
+        "SELECT json_serialize_sql(?)", [query]
+    ).fetchall()
+    tree = json.loads(serialized)
     if tree["error"]:
         raise StoreError("a store is only read: give a SELECT statement")
     _walk(tree["statements"])

@@ -55,4 +55,4 @@ def conform(table: Table, rows: pa.Table) -> pa.Table:
 
 def _sorted(table: Table, rows: pa.Table) -> pa.Table:
     keys = [(name, "ascending") for name in table.sort]
-    return rows.take(pc.sort_indices(rows, sort_keys=keys, null_placement="at_end"))
+    return rows.take(pc.sort_indices(rows, sort_keys=keys))

@@ -120,7 +120,7 @@ def _kept(
 
 
 def prompt_groups(store: Store, run_id: str) -> pa.Table:
-    """How many prompts a run has of each `dataset` and `category`: the filters' choices."""
+    """How many prompts a run has of each `dataset` and `category`."""
     query = """
         SELECT dataset, category, count(*) AS n_prompts
         FROM prompts WHERE run_id = $run_id
@@ -165,4 +165,4 @@ def _of_prompt(
 
 
 def _table(store: Store, query: str, values: dict[str, Any]) -> pa.Table:
-    return store.sql(query, values).to_arrow_table()
+    return store.table(query, values)

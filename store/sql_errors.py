@@ -14,6 +14,7 @@ _COLUMN = re.compile(
     r'|does not have a column named "([^"]+)"'
 )
 _TABLE = re.compile(r"Table with name (\S+) does not exist")
+_KIND = re.compile(r"^(\w+ )+Error: ")
 _FILE = re.compile(r"['\"]([^'\"]+\.parquet)['\"]")
 _SHARD = re.compile(r"(.*)/data/[^/]+/shard=(\d+)/[^/]+$")
 
@@ -39,7 +40,7 @@ def _explain(message: str, root: Path) -> str:
         return f"no table {unknown[1]!r}: {_near(unknown[1], _tables())}"
     if (file := _FILE.search(message)) and file[1].startswith(f"{root}/"):
         return _damaged(file[1])
-    return message.splitlines()[0]
+    return _KIND.sub("", message.splitlines()[0])
 
 
 def _damaged(path: str) -> str:

@@ -60,20 +60,21 @@ class Store:
         For trusted use; only reads. Values go where the query says `?` or `$name`.
         Without them the relation is lazy: it runs when its rows are asked for.
         """
-        cursor = self._guarded(query)
+        cursor = self.cursor(query)
         with explained(self.root):
             return cursor.sql(query, params=params)
-
-    def rows(self, query: str, params: Params = None) -> "duckdb.DuckDBPyConnection":
-        """A query's rows as they come: `description`, `fetchmany(n)`, `interrupt()`."""
-        cursor = self._guarded(query)
-        with explained(self.root):
-            return cursor.execute(query, params)
 
     def table(self, query: str, params: Params = None) -> "pa.Table":
         """All rows of a query; a damaged file of the store is a StoreError here."""
         with explained(self.root):
             return self.sql(query, params).to_arrow_table()
+
+    def cursor(self, query: str) -> "duckdb.DuckDBPyConnection":
+        """A cursor to execute this query on, which only reads, or it is refused."""
+        cursor = self._connection.cursor()
+        with explained(self.root):
+            check_reads_only(cursor, query)
+        return cursor
 
     def runs(self) -> "pa.Table":
         """The table `runs`, oldest first."""
@@ -116,13 +117,6 @@ class Store:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _guarded(self, query: str) -> "duckdb.DuckDBPyConnection":
-        """A cursor of its own for a query that only reads."""
-        cursor = self._connection.cursor()
-        with explained(self.root):
-            check_reads_only(cursor, query)
-        return cursor
 
     def _show(self, snapshot: Snapshot) -> None:
         with explained(self.root):

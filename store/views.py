@@ -59,7 +59,7 @@ def _over(
     for name, (folder, records) in owners.items():
         paths = committed_files(root, folder, records.values(), table.name)
         if paths:
-            listed = quote(SEPARATOR.join(_not_a_pattern(path) for path in paths))
+            listed = quote(SEPARATOR.join(by_the_letter(path) for path in paths))
             parts.append(
                 f"SELECT {quote(name)} AS {owner}, {shown} FROM read_parquet("
                 f"string_split({listed}, chr({ord(SEPARATOR)})), "
@@ -104,8 +104,8 @@ def _shown_type(column: Column) -> str:
     return "DOUBLE" if is_measure else column.sql_type
 
 
-def _not_a_pattern(path: str) -> str:
-    """A path that DuckDB takes by the letter, where it would see a glob."""
+def by_the_letter(path: str) -> str:
+    """A path in which DuckDB sees no glob."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 

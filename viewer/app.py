@@ -10,6 +10,7 @@ from typing import Any
 
 import panel as pn
 import panel_material_ui as pmu
+
 from flowglass.store.store import Store
 
 from .prediction import Row
@@ -66,7 +67,7 @@ class App:
         self._update()
 
     def _build_front(self) -> pn.Column:
-        refresh = pmu.Button(
+        self._refresh = pmu.Button(
             label="Refresh",
             icon="refresh",
             variant="text",
@@ -76,7 +77,7 @@ class App:
         return pn.Column(
             pn.FlexBox(
                 pmu.Typography("Runs", variant="h6", margin=0),
-                refresh,
+                self._refresh,
                 justify_content="space-between",
                 align_items="center",
                 sizing_mode="stretch_width",
@@ -188,7 +189,8 @@ def detach_busy(page: pmu.Page) -> None:
     the shape of the watcher is private.
     """
     for watcher in list(pn.state.param.watchers.get("busy", {}).get("value", [])):
-        function = getattr(watcher.fn, "keywords", {}).get("function")
+        wrapped = getattr(watcher.fn, "keywords", {})  # a partial while pn serves
+        function = wrapped.get("function", watcher.fn)
         owner = getattr(getattr(function, "__self__", None), "self", None)
         if owner is page:
             pn.state.param.unwatch(watcher)

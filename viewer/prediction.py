@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
 from flowglass.store import queries
 from flowglass.store.routes import RouteEdges, survives_at
 from flowglass.store.schema import KINDS, STEPS
 from flowglass.store.store import Store
-from numpy.typing import NDArray
 
 from .theme import show_whitespace
 
@@ -56,7 +57,7 @@ class Prediction:
         return next((row for row in self.targets if row["target"] == position), None)
 
     def survives_at(self, target: int) -> NDArray[np.float64]:
-        """For each row of `edges`, the threshold at which it leaves a target's route."""
+        """Where each row of `edges` leaves a target's route."""
         return survives_at(
             route_edges(self.edges),
             np.array([target]),

@@ -3,6 +3,7 @@
 from threading import RLock
 
 import panel as pn
+
 from flowglass.store.store import Store
 
 from .data_table import Column, DataTable

@@ -7,6 +7,7 @@ from typing import Any
 
 import panel as pn
 import panel_material_ui as pmu
+
 from flowglass.store import queries
 from flowglass.store.store import Store
 
@@ -149,7 +150,8 @@ class PromptsPage:
             offset=(page - 1) * PAGE_SIZE,
         ).to_pylist()
         self._prompt_ids = [row["prompt_id"] for row in rows]
-        self._pager.param.update(count=n_pages, value=page - 1, visible=n_pages > 1)
+        self._pager.param.update(count=n_pages, visible=n_pages > 1)
+        self._pager.value = page - 1  # the count bounds it, so the count goes first
         n_all = sum(row["n_prompts"] for row in self._groups)
         self._note.object = counted(n_prompts, n_all)
         self._table.param.update(

@@ -101,7 +101,7 @@ class GraphView {
     // For tests and for anyone who scripts the page.
     Object.assign(this.graph.dataset, {
       edges: scene.count, lines: scene.lines.length,
-      target: this.target, threshold: this.threshold,
+      target: this.target, threshold: this.threshold, columnWidth: layout.columnWidth,
     })
   }
 

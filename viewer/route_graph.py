@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import param
 import pyarrow as pa
-from flowglass.store.schema import KINDS, STEPS
 from numpy.typing import NDArray
 from panel.custom import JSComponent
+
+from flowglass.store.schema import KINDS, STEPS
 
 from .prediction import codes
 from .selection import DEFAULT_THRESHOLD, MIN_THRESHOLD

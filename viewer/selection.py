@@ -43,9 +43,7 @@ class Selection(param.Parameterized):  # type: ignore[misc]  # param ships no ty
         '?prompt=3&target=5&search=a+b'
         """
         values = {key: getattr(self, key) for key in KEYS} | changes
-        return query_of(
-            {k: v for k, v in values.items() if v != self.param[k].default}
-        )
+        return query_of({k: v for k, v in values.items() if v != self.param[k].default})
 
     def load(self, query: str) -> None:
         """Become what a query string says, in one change; what it cannot mean is left

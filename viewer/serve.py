@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import panel as pn
-from flowglass.store.store import Store, open_store
 from panel.io.server import DocHandler
+
+from flowglass.store.store import Store, open_store
 
 from .app import App
 from .errors import ViewError

@@ -156,7 +156,7 @@ def test_killed_and_resumed_is_as_if_undisturbed(
     swept: Run, prompts: Path, tmp_path: Path
 ) -> None:
     """kill -9 at random moments, then finish: the same rows, none twice."""
-    command = [sys.executable, "-m", "flowglass.store.cli", "sweep"]
+    command = [str(Path(sys.executable).parent / "flowglass"), "sweep"]
     command += [
         "--model",
         "tiny-llama",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import BrowserContext, sync_playwright
 
 from .synthetic import Shape, make_prompt, write_run
 
@@ -42,15 +42,15 @@ def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium; playwright brings none of its own."""
+def browser() -> Iterator[BrowserContext]:
+    """Debian's Chromium, one for all tests: it reads Panel's scripts only once."""
     if not CHROMIUM.exists():
         pytest.fail(f"the viewer's tests need {CHROMIUM}: apt-get install chromium")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=CHROMIUM, args=ARGUMENTS, headless=True
         )
-        yield chromium
+        yield chromium.new_context(viewport={"width": 1500, "height": 950})
         chromium.close()
 
 

@@ -92,16 +92,17 @@ def make_edges(n_positions: int, shape: Shape, *, seed: int) -> list[Row]:
         for query in range(n_positions):
             attended = min(0.7, 0.1 + 0.4 * busy[query] * rng.beta(2, 3))
             pattern, attn = make_attention(rng, query, shape.heads, attended)
-            ffn = min(0.8, rng.beta(1.4, 6) * (2 if layer in (0, shape.layers - 1) else 1))
+            ffn = min(0.8, rng.beta(1.4, 6) * (2 if layer == 0 else 1))
             if shape.parallel:
-                parts = {"block": (attn * (1 - ffn), 1 - attended * (1 - ffn) - ffn, ffn)}
+                parts = {"block": (attn * (1 - ffn), ffn)}
             else:
-                parts = {"attn": (attn, 1 - attended, 0.0), "ffn": (0 * attn, 1 - ffn, ffn)}
-            for step, (heads, resid, pushed) in parts.items():
+                parts = {"attn": (attn, 0.0), "ffn": (0 * attn, ffn)}
+            for step, (heads, pushed) in parts.items():
                 at = {"layer": layer, "step": step, "query": query}
-                rows += step_rows(at, pattern, heads, resid=resid, ffn=pushed)
-    for row in rows:
-        row["contribution"] = _rounded(row["contribution"])
+                rows += step_rows(at, pattern, heads, ffn=pushed)
+    exact = np.array([row["contribution"] for row in rows], dtype=np.float32)
+    for row, stored in zip(rows, round_mantissa(exact).tolist(), strict=True):
+        row["contribution"] = stored  # rounded as a sweep does
     return [row for row in rows if row["contribution"] >= shape.cutoff]
 
 
@@ -120,24 +121,19 @@ def step_rows(
     pattern: NDArray[np.float64],
     heads: NDArray[np.float64],
     *,
-    resid: float,
     ffn: float,
 ) -> list[Row]:
-    """The edges into one state."""
+    """The edges into one state; the residual stream brings the rest."""
+    resid = 1 - ffn - heads.sum()
     own = {**at, "head": None, "key": at["query"], "attention": None}
     rows = [{**own, "kind": "resid", "contribution": resid}]
     if ffn:
         rows.append({**own, "kind": "ffn", "contribution": ffn})
-    for head, key in np.argwhere(heads).tolist():
+    for head, key in np.argwhere(heads > 0.9 * CUTOFF).tolist():
         part = {"kind": "attn", "head": head, "key": key}
         measured = {"contribution": heads[head, key], "attention": pattern[head, key]}
         rows.append({**at, **part, **measured})
     return rows
-
-
-def _rounded(value: float) -> float:
-    """As a real sweep stores it."""
-    return float(round_mantissa(np.array([value], dtype=np.float32))[0])
 
 
 def make_tokens(prompt: MadeUpPrompt) -> dict[str, list[Any]]:

@@ -1,11 +1,11 @@
-"""The viewer in Chromium: what a reader does, and that no request leaves the machine."""
+"""The viewer in Chromium: what a reader does, and that nothing leaves the machine."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from flowglass.store import open_store
 
@@ -13,13 +13,15 @@ from .conftest import PARALLEL, TINY
 
 HERE = re.compile(r"(https?|ws)://127\.0\.0\.1[:/]|data:|blob:")
 GRAPH = "[data-testid=route-graph]"
+PATIENCE = 40_000  # ms; the machine may be busy with a sweep
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(browser: BrowserContext) -> Iterator[Page]:
     """A tab that fails its test if anything foreign is asked for or goes wrong."""
-    tab = browser.new_page(viewport={"width": 1500, "height": 950})
-    tab.set_default_timeout(20_000)
+    tab = browser.new_page()
+    tab.set_default_timeout(PATIENCE)
     foreign: list[str] = []
     wrong: list[str] = []
     tab.on("request", lambda r: HERE.match(r.url) or foreign.append(r.url))
@@ -54,18 +56,16 @@ def stored_edges(store_path: Path, prompt: int, threshold: float) -> int:
         WHERE run_id = ? AND prompt_id = ? AND survives_at > ?
     """
     with open_store(store_path) as store:
-        row = store.sql(query, [TINY, prompt, threshold]).fetchone()
-    assert row is not None
-    return int(row[0])
+        ((count,),) = store.sql(query, [TINY, prompt, threshold]).fetchall()
+    return int(count)
 
 
 def column(page: Page, position: int) -> tuple[float, float]:
     """Where a token's label under the graph is on the screen."""
-    box = graph_of(page).locator(".scroll").bounding_box()
+    graph = graph_of(page)
+    box = graph.locator(".scroll").bounding_box()
     assert box is not None
-    tokens = page.locator("[data-testid^=token-]").count() - 1
-    tokens = page.locator(".token").count()
-    width = (box["width"] - 62 - 12) / tokens
+    width = float(graph.get_attribute("data-column-width") or 0)
     return box["x"] + 62 + (position + 0.5) * width, box["y"] + box["height"] - 22
 
 
@@ -184,7 +184,6 @@ def test_a_long_prompt_scrolls_to_its_target(viewer: str, page: Page) -> None:
     assert drawn(page) > 0
     scroll = graph_of(page).locator(".scroll")
     assert scroll.evaluate("e => e.scrollLeft") > 0
-    page.mouse.move(*column(page, 0))
 
 
 def test_the_theme_turns_everything(viewer: str, page: Page) -> None:

@@ -2,13 +2,14 @@
 
 import base64
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import BrowserContext, Page
 
 from flowglass.store.routes import survives_at
 from flowglass.viewer import route_graph
@@ -18,17 +19,16 @@ from flowglass.viewer.route_graph import pack_edges
 from .synthetic import Shape, make_edges
 
 SOURCE = (Path(route_graph.__file__).parent / "routes.js").read_text()
-EVALUATE = (
-    """({ packed, shape, thresholds }) => {
-    %s
+ROUTES = """({ packed, shape, targets, thresholds }) => {
+    SOURCE
     const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0))
     const edges = unpackEdges(bytes.buffer)
-    const { survives } = survivesAt(edges, shape)
-    const drawn = thresholds.map((tau) => linesOf(edges, survives, tau))
-    return { survives: [...survives], drawn }
-}"""
-    % SOURCE
-)
+    return targets.map((target) => {
+        const { survives } = survivesAt(edges, { ...shape, target })
+        const drawn = thresholds.map((tau) => linesOf(edges, survives, tau))
+        return { survives: [...survives], drawn }
+    })
+}""".replace("SOURCE", SOURCE)
 SHAPES = [
     Shape(layers=1, heads=1),
     Shape(layers=5, heads=6),
@@ -38,27 +38,34 @@ SHAPES = [
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser) -> Page:
+def page(browser: BrowserContext) -> Iterator[Page]:
     """An empty page to run the script in."""
-    return browser.new_page()
+    tab = browser.new_page()
+    yield tab
+    tab.close()
 
 
 def in_browser(
-    page: Page, edges: pa.Table, shape: Shape, *, positions: int, target: int
+    page: Page,
+    edges: pa.Table,
+    shape: Shape,
+    *,
+    positions: int,
+    targets: list[int],
+    thresholds: list[float],
 ) -> Any:
-    """What the browser makes of packed edges, at thresholds some edges are equal to."""
-    values = np.unique(edges["contribution"].to_numpy().astype(float))
+    """What the browser makes of packed edges: for each target, for each threshold."""
     return page.evaluate(
-        EVALUATE,
+        ROUTES,
         {
             "packed": base64.b64encode(pack_edges(edges)).decode(),
             "shape": {
                 "layers": shape.layers,
                 "parallel": shape.parallel,
                 "positions": positions,
-                "target": target,
             },
-            "thresholds": [0.01, 0.04, 0.1, *values[::40].tolist()],
+            "targets": targets,
+            "thresholds": thresholds,
         },
     )
 
@@ -72,34 +79,41 @@ def edge_table(shape: Shape, *, positions: int, seed: int) -> pa.Table:
     )
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=["one", "deep", "parallel", "coarse"])
 @pytest.mark.parametrize("positions", [1, 9])
 def test_browser_and_python_agree_on_every_edge(
     page: Page, shape: Shape, positions: int
 ) -> None:
     """survives_at is equal to the last bit, for every target."""
     edges = edge_table(shape, positions=positions, seed=positions)
-    for target in range(positions):
+    targets = list(range(positions))
+
+    found = in_browser(
+        page, edges, shape, positions=positions, targets=targets, thresholds=[]
+    )
+
+    for target in targets:
         expected = survives_at(
             route_edges(edges),
             np.array([target]),
             n_layers=shape.layers,
             n_positions=positions,
         )
-
-        found = in_browser(page, edges, shape, positions=positions, target=target)
-
-        assert found["survives"] == expected.tolist()
+        assert found[target]["survives"] == expected.tolist()
 
 
 def test_lines_sum_the_heads_that_survive(page: Page) -> None:
     """A line is what its surviving heads bring together; the rest is left out."""
     shape, positions = Shape(layers=4, heads=6), 8
     edges = edge_table(shape, positions=positions, seed=3)
-    found = in_browser(page, edges, shape, positions=positions, target=7)
-    survives = np.array(found["survives"])
+    taus = [0.01, 0.04, 0.1]
 
-    for tau, drawn in zip((0.01, 0.04, 0.1), found["drawn"][:3], strict=True):
+    (found,) = in_browser(
+        page, edges, shape, positions=positions, targets=[7], thresholds=taus
+    )
+
+    survives = np.array(found["survives"])
+    for tau, drawn in zip(taus, found["drawn"], strict=True):
         expected = grouped(edges, survives > tau)
         lines = {
             (line["layer"], line["step"], line["kind"], line["query"], line["key"]): (
@@ -130,12 +144,15 @@ def test_an_edge_at_the_threshold_is_not_drawn(page: Page) -> None:
     """The comparison is strict and in double, as in SQL."""
     shape = Shape(layers=3, heads=2)
     edges = edge_table(shape, positions=6, seed=1)
-    values = np.unique(edges["contribution"].to_numpy().astype(float))[::40]
+    values = np.unique(edges["contribution"].to_numpy().astype(float))[::20].tolist()
 
-    found = in_browser(page, edges, shape, positions=6, target=5)
+    (found,) = in_browser(
+        page, edges, shape, positions=6, targets=[5], thresholds=values
+    )
 
     survives = np.array(found["survives"])
-    for tau, drawn in zip(values, found["drawn"][3:], strict=True):
+    assert np.isin(values, survives).any()
+    for tau, drawn in zip(values, found["drawn"], strict=True):
         assert drawn["count"] == (survives > tau).sum()
 
 
@@ -155,12 +172,11 @@ def test_packing_keeps_large_positions_and_no_head(page: Page) -> None:
     packed = base64.b64encode(pack_edges(edges)).decode()
 
     back = page.evaluate(
-        """(packed) => { %s
+        """(packed) => { SOURCE
         const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0))
         const edges = unpackEdges(bytes.buffer)
         const names = ["contribution", "query", "key", "head", "kind"]
-        return names.map((name) => [...edges[name]]) }"""
-        % SOURCE,
+        return names.map((name) => [...edges[name]]) }""".replace("SOURCE", SOURCE),
         packed,
     )
 

@@ -18,7 +18,9 @@ def test_a_port_in_use_is_refused_in_one_line() -> None:
         other.listen()
         port = other.getsockname()[1]
 
-        with pytest.raises(ViewError, match=f"port {port} .* in use: .*--port") as error:
+        with pytest.raises(
+            ViewError, match=f"port {port} .* in use: .*--port"
+        ) as error:
             check_port("127.0.0.1", port)
 
     assert error.value.exit_code == 2

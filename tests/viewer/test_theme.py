@@ -7,10 +7,17 @@ import pytest
 from flowglass.viewer.theme import DARK, LIGHT, Palette, stylesheet
 
 
+def linear(value: float) -> float:
+    """A channel of sRGB as light."""
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+
+
 def luminance(colour: str) -> float:
     """Relative luminance of #rrggbb, as WCAG defines it."""
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    r, g, b = (
+        p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
+    )
     return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
 

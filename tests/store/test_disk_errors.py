@@ -1,0 +1,80 @@
+"""What a disk refuses is said in one line, and loses nothing."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowglass.store import StoreError
+from flowglass.store.run import RunWriter
+
+from .builders import commit_shard, make_plan, write_run
+
+
+def failing(number: int) -> Any:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize("operation", ["write", "sync", "link"])
+def test_a_full_disk_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    """The shard fails with one line and gives its space back; then it can be redone."""
+    writer = write_run(tmp_path, make_plan(), shards=range(1))
+    before = set(tmp_path.rglob("*.*"))
+    full = failing(errno.ENOSPC)
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(StoreError, match="disk is full"),
+    ):
+        if operation == "write":
+            patch.setattr(Path, "write_bytes", full)
+        elif operation == "sync":
+            patch.setattr("flowglass.store.files._fsync", full)
+        else:
+            patch.setattr(os, "link", full)
+        commit_shard(writer, 1)
+    assert set(tmp_path.rglob("*.*")) == before
+    assert writer.committed() == {0}
+    assert commit_shard(writer, 1)
+
+
+def test_a_disk_without_hard_links_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no other exclusive commit, so the sweep does not even begin."""
+    monkeypatch.setattr(os, "link", failing(errno.EOPNOTSUPP))
+    with pytest.raises(StoreError, match="makes no hard links"):
+        RunWriter(tmp_path, make_plan())
+
+
+def test_a_network_disk_may_repeat_our_own_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that succeeded but is reported as existing counts as won."""
+    writer = RunWriter(tmp_path, make_plan())
+    real = os.link
+
+    def twice(source: Path, link: Path) -> None:
+        real(source, link)
+        real(source, link)
+
+    monkeypatch.setattr(os, "link", twice)
+    assert commit_shard(writer, 0)
+    assert writer.totals()["n_prompts"] == 2
+
+
+def test_a_store_that_may_not_be_written_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lack of permission names the path."""
+    monkeypatch.setattr(Path, "mkdir", failing(errno.EACCES))
+    with pytest.raises(
+        StoreError, match=r"cannot write .*store.* \(Permission denied\)"
+    ):
+        RunWriter(tmp_path / "store", make_plan())

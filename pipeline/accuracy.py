@@ -21,7 +21,7 @@ def greedy(
         with torch.inference_mode():
             logits = model(ids, use_cache=False).logits[:, -1]
         ids = torch.cat([ids, logits.argmax(-1, keepdim=True)], dim=1)
-    return ids[:, -n_tokens:].tolist()  # type: ignore[no-any-return]
+    return ids[:, -n_tokens:].tolist()
 
 
 def is_right(task: str, prompt: Prompt, said: str) -> bool:

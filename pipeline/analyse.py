@@ -131,9 +131,7 @@ def analyse(
     return set_aside(tables, batch, closure, bound=CLOSURE_BOUNDS[model.dtype])
 
 
-def roll_up(
-    tables: dict[str, pa.Table], model: LoadedModel, cutoff: float
-) -> pa.Table:
+def roll_up(tables: dict[str, pa.Table], model: LoadedModel, cutoff: float) -> pa.Table:
     """`component_stats` of the prompts in `tables`."""
     return component_stats(
         tables["prompts"],

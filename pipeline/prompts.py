@@ -165,10 +165,9 @@ def _fit(
         )
     kept = 1 if text.special[0] else 0
     return Encoded(
-        *(
-            values[:kept] + values[kept + over :]
-            for values in (text.ids, text.special, text.spans)
-        )
+        ids=text.ids[:kept] + text.ids[kept + over :],
+        special=text.special[:kept] + text.special[kept + over :],
+        spans=text.spans[:kept] + text.spans[kept + over :],
     )
 
 

@@ -31,6 +31,8 @@ def main() -> None:
     """Run the command that the arguments name."""
     try:
         _program(sys.argv[1:])()
+    except KeyboardInterrupt:  # while a command is being loaded; Typer sees to the rest
+        sys.exit(130)
     except Exception as error:
         exit_code = getattr(type(error), "exit_code", None)
         if exit_code is None:

@@ -55,12 +55,18 @@ def lock(connection: "duckdb.DuckDBPyConnection", root: Path) -> None:
 def show(
     connection: "duckdb.DuckDBPyConnection", root: Path, snapshot: Snapshot
 ) -> None:
-    """Make all views show this snapshot, at once."""
+    """Make all views show this snapshot, at once or not at all."""
+    import duckdb
+
     connection.begin()
-    for name, query in view_definitions(root, snapshot):
-        connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
-    _show_runs(connection, snapshot)
-    connection.commit()
+    try:
+        for name, query in view_definitions(root, snapshot):
+            connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
+        _show_runs(connection, snapshot)
+        connection.commit()
+    except duckdb.Error:  # such as a damaged file: a view looks into its first
+        connection.rollback()
+        raise
 
 
 def _show_runs(connection: "duckdb.DuckDBPyConnection", snapshot: Snapshot) -> None:

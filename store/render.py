@@ -7,6 +7,7 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -128,4 +129,4 @@ def _jsonable(value: object) -> object:
         return {str(key): _jsonable(inner) for key, inner in value.items()}
     if isinstance(value, Iterable):
         return [_jsonable(inner) for inner in value]
-    return value.isoformat(sep=" ") if hasattr(value, "isoformat") else str(value)
+    return float(value) if isinstance(value, Decimal) else str(value)

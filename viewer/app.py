@@ -10,6 +10,7 @@ from typing import Any
 
 import panel as pn
 import panel_material_ui as pmu
+from panel_material_ui.template.base import Page
 
 from flowglass.store.store import Store
 
@@ -90,8 +91,8 @@ class App:
             margin=(14, 24, 24, 24),
         )
 
-    def _build_page(self) -> pmu.Page:
-        page = pmu.Page(
+    def _build_page(self) -> Page:
+        page = Page(
             meta_title=NAME,
             header=[self._trail],
             main=[self._url, self._front, self._prediction.root],
@@ -181,7 +182,7 @@ def note_of(runs: list[Row], run: Row | None, wanted: str, path: str) -> str:
     )
 
 
-def detach_busy(page: pmu.Page) -> None:
+def detach_busy(page: Page) -> None:
     """Stop a page from watching Panel's global `busy`.
 
     pmu's Page takes `busy` from the global state, which pins every session's page for

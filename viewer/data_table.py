@@ -25,7 +25,7 @@ class Column:
     hint: str = ""
 
 
-class DataTable(JSComponent):  # type: ignore[misc]  # panel ships no types
+class DataTable(JSComponent):
     """Shows `rows` of text; says which row was opened and which order was asked for.
 
     Sorting and paging are the owner's: the table never holds more than it shows.
@@ -51,7 +51,8 @@ class DataTable(JSComponent):  # type: ignore[misc]  # panel ships no types
         on_sort: Callable[[str], None] | None = None,
         **params: Any,
     ) -> None:
-        super().__init__(columns=[asdict(column) for column in columns], **params)
+        params["columns"] = [asdict(column) for column in columns]
+        super().__init__(**params)  # type: ignore[no-untyped-call]  # Panel's
         self._on_open = on_open
         self._on_sort = on_sort
 

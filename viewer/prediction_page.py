@@ -3,6 +3,7 @@
 from threading import RLock
 
 import panel as pn
+from param.parameterized import Event
 
 from flowglass.store.store import Store
 
@@ -151,15 +152,15 @@ class PredictionPage:
             self._body.visible = True
             return shown.prompt
 
-    def _retarget(self, event: object) -> None:
+    def _retarget(self, event: Event) -> None:
         """A click in the strip or the graph chose a target."""
-        chosen = event.new  # type: ignore[attr-defined]
+        chosen = event.new
         shown = self._shown
         if shown and chosen != shown.target_or_default(self._selection.target):
             self._selection.target = chosen
 
-    def _rethreshold(self, event: object) -> None:
-        self._selection.threshold = event.new  # type: ignore[attr-defined]
+    def _rethreshold(self, event: Event) -> None:
+        self._selection.threshold = event.new
 
     def _follow(self, *_: object) -> None:
         with self._lock:

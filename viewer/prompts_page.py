@@ -55,7 +55,7 @@ class PromptsPage:
         self._table = DataTable(
             COLUMNS,
             on_open=self._open,
-            on_sort=lambda sort: selection.param.update(sort=sort, page=1),
+            on_sort=self._sort,
             label="Prompts",
             empty="No prompt matches.",
             sizing_mode="stretch_width",
@@ -113,7 +113,10 @@ class PromptsPage:
             self._selection.param.update(**wanted, page=1)
 
     def _page_changed(self, *_: object) -> None:
-        self._selection.page = self._pager.value + 1
+        self._selection.page = (self._pager.value or 0) + 1
+
+    def _sort(self, sort: str) -> None:
+        self._selection.param.update(sort=sort, page=1)
 
     def _filters(self) -> dict[str, Any]:
         """The Selection's filters as the queries take them."""

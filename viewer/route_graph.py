@@ -30,7 +30,7 @@ SOURCES = (
 )
 
 
-class RouteGraph(JSComponent):  # type: ignore[misc]  # panel ships no types
+class RouteGraph(JSComponent):
     """The graph of one prompt. `target` and `threshold` go both ways."""
 
     edges = param.Bytes(b"", doc="As packed by `pack_edges`.")

@@ -10,30 +10,30 @@ MAX_THRESHOLD = 0.2
 DEFAULT_THRESHOLD = 0.04
 
 
-class Selection(param.Parameterized):  # type: ignore[misc]  # param ships no types
+class Selection(param.Parameterized):
     """What is looked at. Panels read it and write it, and never each other.
 
     The prediction page is shown when a prompt is chosen, the list of prompts otherwise.
     Every parameter is a key of the address's query string unless it has its default.
     """
 
-    run: str = param.String("", doc="Run id; empty: the newest run.")
-    prompt: int | None = param.Integer(None, bounds=(0, None), doc="prompt_id.")
-    target: int | None = param.Integer(
+    run = param.String("", doc="Run id; empty: the newest run.")
+    prompt = param.Integer(None, bounds=(0, None), doc="prompt_id.")
+    target = param.Integer(
         None, bounds=(0, None), doc="Target position; none: the prompt's stored target."
     )
-    threshold: float = param.Number(
+    threshold = param.Number(
         DEFAULT_THRESHOLD,
         bounds=(MIN_THRESHOLD, MAX_THRESHOLD),
         doc="The route holds the edges with survives_at above it.",
     )
-    search: str = param.String("", doc="Text that the listed prompts contain.")
-    dataset: str = param.String("", doc="Only this dataset's prompts.")
-    category: str = param.String("", doc="Only this category's prompts.")
-    sort: str = param.String("", doc="Column of the list; a leading - sorts downwards.")
-    page: int = param.Integer(1, bounds=(1, None), doc="Page of the list, from 1.")
-    theme: str = param.Selector(
-        default="", objects=["", "dark"], doc="Panel reads this key too."
+    search = param.String("", doc="Text that the listed prompts contain.")
+    dataset = param.String("", doc="Only this dataset's prompts.")
+    category = param.String("", doc="Only this category's prompts.")
+    sort = param.String("", doc="Column of the list; a leading - sorts downwards.")
+    page = param.Integer(1, bounds=(1, None), doc="Page of the list, from 1.")
+    theme = param.String(
+        "", regex="(dark)?$", doc="`dark` or nothing; Panel reads this key too."
     )
 
     def query(self, **changes: Any) -> str:

@@ -27,7 +27,7 @@ def serve(path: Path | str, *, host: str, port: int, open_browser: bool) -> None
     with open_store(path) as store:
         origins = allowed_origins(host, port)
         protect(origins)
-        pn.config.nthreads = THREADS
+        pn.config.nthreads = THREADS  # type: ignore[misc]  # has a setter
         pn.extension()
         address = f"http://{origins[0]}"
         print(f"flowglass shows {path} at {address}  (Ctrl+C stops it)", flush=True)
@@ -112,4 +112,5 @@ def protect(origins: list[str]) -> None:
         handler.set_header("Content-Security-Policy", policy)
         handler.set_header("Referrer-Policy", "no-referrer")
 
-    DocHandler.set_default_headers = set_headers
+    # Tornado's own hook for this; Panel offers no other.
+    DocHandler.set_default_headers = set_headers  # type: ignore[method-assign, assignment]

@@ -6,7 +6,7 @@ import param
 from panel.custom import JSComponent
 
 
-class TokenStrip(JSComponent):  # type: ignore[misc]  # panel ships no types
+class TokenStrip(JSComponent):
     """A token per chip; `target` goes both ways."""
 
     tokens = param.List([], item_type=str, doc="White space made visible.")

@@ -8,7 +8,7 @@ import param
 from panel.custom import JSComponent
 
 
-class Trail(JSComponent):  # type: ignore[misc]  # panel ships no types
+class Trail(JSComponent):
     """A label for each step of the way; those with a link lead back."""
 
     labels = param.List([], item_type=str)
@@ -18,7 +18,7 @@ class Trail(JSComponent):  # type: ignore[misc]  # panel ships no types
     _esm = Path(__file__).parent / "trail.js"
 
     def __init__(self, on_open: Callable[[int], None], **params: Any) -> None:
-        super().__init__(**params)
+        super().__init__(**params)  # type: ignore[no-untyped-call]  # Panel's
         self._on_open = on_open
 
     def _handle_msg(self, msg: dict[str, int]) -> None:

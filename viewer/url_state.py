@@ -5,6 +5,7 @@ from typing import Any
 
 import param
 from panel.custom import JSComponent
+from param.parameterized import Event
 
 from .selection import KEYS, Selection
 
@@ -12,7 +13,7 @@ REPLACED = frozenset({"threshold", "theme"})
 """Changes that are no step one would want to take back with the Back button."""
 
 
-class UrlState(JSComponent):  # type: ignore[misc]  # panel ships no types
+class UrlState(JSComponent):
     """The address bar as a component: invisible, one per page."""
 
     title = param.String("", doc="Name of the browser's tab.")
@@ -20,7 +21,7 @@ class UrlState(JSComponent):  # type: ignore[misc]  # panel ships no types
     _esm = Path(__file__).parent / "url_state.js"
 
     def __init__(self, selection: Selection, **params: Any) -> None:
-        super().__init__(**params)
+        super().__init__(**params)  # type: ignore[no-untyped-call]  # Panel's
         self._selection = selection
         self._hearing = False
         selection.param.watch(self._write, list(KEYS))
@@ -33,7 +34,7 @@ class UrlState(JSComponent):  # type: ignore[misc]  # panel ships no types
         finally:
             self._hearing = False
 
-    def _write(self, *events: param.parameterized.Event) -> None:
+    def _write(self, *events: Event) -> None:
         if self._hearing:
             return
         replace = all(event.name in REPLACED for event in events)

@@ -21,7 +21,7 @@ class DatasetsError(Exception):
 
 
 class Stub(ModuleType):
-    """Stands for Hugging Face's `datasets`: serves rows and remembers what was asked."""
+    """Stands for Hugging Face's package: serves rows, remembers what was asked."""
 
     def __init__(self) -> None:
         super().__init__("datasets")
@@ -180,8 +180,8 @@ def test_what_the_hub_says_is_passed_on(
 def test_a_missing_package_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, module: ModuleType | None
 ) -> None:
-    """Also when `import datasets` finds our own folder, a namespace without contents."""
-    monkeypatch.setitem(sys.modules, "datasets", module)  # type: ignore[arg-type]
+    """Also when `import datasets` finds our own folder, an empty namespace."""
+    monkeypatch.setitem(sys.modules, "datasets", module)
 
     assert 'pip install "flowglass[hub]"' in refusal("hf:x")
 

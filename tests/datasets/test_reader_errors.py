@@ -25,7 +25,7 @@ def refusal(path: Path) -> str:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (GOOD + b'{"text": "b",}\n', ":2: no JSON: Illegal trailing comma"),
+        (GOOD + b'{"text": "b",}\n', ":2: no JSON: "),
         (GOOD + b"\n{text}\n", ":3: no JSON: Expecting property name"),
         (GOOD + b'{"text": "b"} x\n', ":2: no JSON: Extra data at column 15"),
         (
@@ -50,7 +50,7 @@ def refusal(path: Path) -> str:
         (b'{"text": "a", "x": NaN}\n', ":1: no JSON: NaN is no JSON number"),
         (b'{"text": "a", "x": 1e999}\n', ":1: no JSON: 1e999 is no JSON number"),
         (b'{"text": "\\ud83d"}\n', ":1: no JSON: 'utf-8' codec can't encode"),
-        (GOOD + b"[" * 100_000 + b"\n", ":2: no JSON: maximum recursion depth"),
+        (GOOD + b"[" * 100_000 + b"\n", ":2: no JSON: "),
         (GOOD + b'{"text": "\xe9t\xe9"}\n', ":2: not UTF-8 (byte 0xe9 at 11)"),
         ('{"text": "a"}\n'.encode("utf-16"), ":1: not UTF-8 (byte 0xff at 1)"),
         (b"", " holds no prompts"),
@@ -63,7 +63,7 @@ def test_broken_jsonl(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_bytes(content)
 
-    assert reason.removeprefix(":2: no JSON: Illegal trailing comma") in refusal(path)
+    assert reason in refusal(path)
 
 
 @pytest.mark.parametrize(

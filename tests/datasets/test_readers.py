@@ -17,6 +17,11 @@ from flowglass.datasets.build import line
 from flowglass.datasets.prompt import Prompt
 from flowglass.datasets.readers import READERS, read
 
+quick = settings(
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 COLUMNS = ("text", "category", "group", "answer", "distractor")
 strings = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 texts = strings.filter(lambda text: not text.isspace())
@@ -199,7 +204,7 @@ def test_nothing_after_the_limit_is_read(tmp_path: Path) -> None:
     assert len(read(path, limit=2)) == 2
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@quick
 @given(prompts(st.dictionaries(names, values, max_size=3)))
 def test_prompts_survive_jsonl(tmp_path: Path, written: list[Prompt]) -> None:
     """Any prompts, written as JSON lines, are read as they were."""
@@ -208,7 +213,7 @@ def test_prompts_survive_jsonl(tmp_path: Path, written: list[Prompt]) -> None:
     assert read(path) == written
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@quick
 @given(prompts(st.fixed_dictionaries({"note": st.none() | strings})))
 def test_prompts_survive_csv(tmp_path: Path, written: list[Prompt]) -> None:
     """Prompts whose metadata is text, written as CSV, are read as they were."""

@@ -8,7 +8,14 @@ import pytest
 
 from flowglass.datasets.catalog import builtin_prompts
 from flowglass.datasets.prompt import Prompt
-from flowglass.datasets.tasks import RELATIONS, TASKS, is_held_out, sample, stream
+from flowglass.datasets.tasks import (
+    RELATIONS,
+    TASKS,
+    Split,
+    is_held_out,
+    sample,
+    stream,
+)
 from flowglass.datasets.words import COLOURS, COUNTRIES, DICTIONARY, NAMES, NOUNS
 
 LANGUAGES = ["French", "Spanish", "German"]
@@ -145,29 +152,21 @@ def test_prompts_are_tidy_and_distinct(task: str) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_training_never_sees_a_held_out_prompt(task: str) -> None:
-    """None of 20,000 training prompts is held out, or begins with a held-out one."""
-    held_out = {prompt.text for prompt in builtin_prompts(task)}
-    lengths = {len(text) for text in held_out}
+    """None of 20,000 training prompts is held out.
 
-    training = [p.completed() for p in islice(stream(task, "train", 1), 20_000)]
-    beginnings = {
-        text[:n] for text in training for n in lengths if not text[n : n + 1].isalnum()
-    }
+    Inside a longer one, as "Denmark lies in" is inside "It is true that Denmark lies
+    in", at most 1 in 100 occurs.
+    """
+    held_out = {prompt.text for prompt in builtin_prompts(task)}
+    training = list(islice(stream(task, "train", 1), 20_000))
+
+    text = " " + " \n ".join(prompt.completed() for prompt in training) + " "
+    inside = [prompt for prompt in held_out if f" {prompt} " in text]
 
     assert all(map(is_held_out, held_out))
-    assert not held_out & beginnings
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_held_out_prompts_are_rare_inside_training_prompts(task: str) -> None:
-    """At most 1 in 100 ends a longer one: "It is true that Denmark lies in"."""
-    training = " \n".join(
-        p.completed() for p in islice(stream(task, "train", 1), 20_000)
-    )
-
-    inside = [p.text for p in builtin_prompts(task) if f" {p.text} " in training]
-
-    assert len(inside) <= 5
+    assert not any(is_held_out(prompt.text) for prompt in training)
+    assert not held_out & {prompt.text for prompt in training}
+    assert len(inside) <= len(held_out) / 100
 
 
 def test_a_sample_is_the_same_for_the_same_seed() -> None:
@@ -176,7 +175,12 @@ def test_a_sample_is_the_same_for_the_same_seed() -> None:
     assert sample("ioi", "train", 5, seed=1) != sample("ioi", "train", 5, seed=2)
 
 
-def test_no_more_is_sampled_than_there_is() -> None:
-    """There are only so many sums."""
-    with pytest.raises(ValueError, match="addition has only about"):
-        sample("addition", "held-out", 10_000)
+def test_no_more_is_sampled_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that runs dry says so instead of searching for ever."""
+    monkeypatch.setitem(TASKS, "same", lambda rng: Prompt("Always the same"))
+    split: Split = "held-out" if is_held_out("Always the same") else "train"
+
+    with pytest.raises(
+        ValueError, match=f"same has only about 1 {split} prompts, not 2"
+    ):
+        sample("same", split, 2)

@@ -73,9 +73,7 @@ def target(prompt_id: int, position: int = 2) -> dict[str, Any]:
     }
 
 
-def edge(
-    prompt_id: int, head: int | None, contribution: float = 0.25
-) -> dict[str, Any]:
+def edge(prompt_id: int, head: int | None) -> dict[str, Any]:
     return {
         "prompt_id": prompt_id,
         "layer": 0,
@@ -84,7 +82,7 @@ def edge(
         "head": head,
         "query": 2,
         "key": 2 if head is None else 0,
-        "contribution": contribution,
+        "contribution": 0.25,
         "attention": None if head is None else 0.5,
     }
 

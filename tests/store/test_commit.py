@@ -147,11 +147,10 @@ def test_a_damaged_record_is_named_with_its_remedy(
     """A torn or altered record is an error; without it the shard is done again."""
     commit_one(files, shard=7)
     path = files.root / FOLDER / "commits" / "000007.json"
-    data = path.read_bytes()
-    path.write_bytes(
-        data[:-20] if damage == "cut" else data.replace(b"edges", b"edgez")
-    )
-    with pytest.raises(StoreError, match=r"commits/000007\.json is damaged: delete it"):
+    whole = path.read_bytes()
+    changed = whole.replace(b"edges", b"edgez")
+    path.write_bytes(whole[:-20] if damage == "cut" else changed)
+    with pytest.raises(StoreError, match=r"000007\.json is damaged: delete it"):
         read_records(files, FOLDER, known={})
     path.unlink()
     assert commit_one(files, shard=7)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flowglass.store import StoreError
+from flowglass.store import StoreError, files
 from flowglass.store.run import RunWriter
 
 from .builders import commit_shard, make_plan, write_run
@@ -20,25 +20,21 @@ def failing(number: int) -> Any:
     return fail
 
 
-@pytest.mark.parametrize("operation", ["write", "sync", "link"])
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [(Path, "write_bytes"), (files, "_fsync"), (os, "link")],
+    ids=["write", "sync", "link"],
+)
 def test_a_full_disk_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: object, what: str
 ) -> None:
     """The shard fails with one line and gives its space back; then it can be redone."""
     writer = write_run(tmp_path, make_plan(), shards=range(1))
     before = set(tmp_path.rglob("*.*"))
-    full = failing(errno.ENOSPC)
-    with (
-        monkeypatch.context() as patch,
-        pytest.raises(StoreError, match="disk is full"),
-    ):
-        if operation == "write":
-            patch.setattr(Path, "write_bytes", full)
-        elif operation == "sync":
-            patch.setattr("flowglass.store.files._fsync", full)
-        else:
-            patch.setattr(os, "link", full)
-        commit_shard(writer, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(where, what, failing(errno.ENOSPC))
+        with pytest.raises(StoreError, match="disk is full"):
+            commit_shard(writer, 1)
     assert set(tmp_path.rglob("*.*")) == before
     assert writer.committed() == {0}
     assert commit_shard(writer, 1)
@@ -74,7 +70,5 @@ def test_a_store_that_may_not_be_written_says_so(
 ) -> None:
     """A lack of permission names the path."""
     monkeypatch.setattr(Path, "mkdir", failing(errno.EACCES))
-    with pytest.raises(
-        StoreError, match=r"cannot write .*store.* \(Permission denied\)"
-    ):
+    with pytest.raises(StoreError, match=r"cannot write .*store.* \(Permission"):
         RunWriter(tmp_path / "store", make_plan())

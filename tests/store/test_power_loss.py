@@ -107,7 +107,8 @@ def unless(method: str, skipped: Callable[[str], bool]) -> SimulatedDisk:
         if not skipped(path):
             real(self, path)
 
-    return type("Mutant", (SimulatedDisk,), {method: instead})()
+    mutant: type[SimulatedDisk] = type("Mutant", (SimulatedDisk,), {method: instead})
+    return mutant()
 
 
 @pytest.mark.parametrize(

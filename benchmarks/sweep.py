@@ -1,8 +1,8 @@
 """Sweep time over plain-forward time, in one process and one run (`make bench`).
 
-For random weights at GPT-2-small size and for a bundled model: the median over pairs of
-(all rows of a batch) / (one plain `model(ids)` of the same batch). Ratios only: absolute
-seconds say more about the machine than about the code.
+For random weights at GPT-2-small size and for a bundled model: the median over pairs
+of (all rows of a batch) / (one plain `model(ids)` of the same batch). Ratios, because
+absolute seconds say more about the machine than about the code.
 """
 
 import resource

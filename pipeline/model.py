@@ -99,14 +99,14 @@ def load_tokenizer(
             locate(name), revision=revision, trust_remote_code=trust_remote_code
         )
     except LOAD_ERRORS as error:
-        folder = Path(locate(name))
-        if folder.is_dir() and not any(folder.glob("*token*")):
-            raise ModelError(
-                f"model {name!r} has no tokenizer: put tokenizer.json and "
-                f"tokenizer_config.json into {folder}"
-            ) from error
         raise unloadable(name, error) from error
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    # Where there are no tokenizer files transformers makes an empty one.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise ModelError(
+            f"model {name!r} has no tokenizer: put tokenizer.json and "
+            "tokenizer_config.json beside its weights"
+        )
     return tokenizer
 
 

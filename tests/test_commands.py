@@ -6,30 +6,45 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
 
 import pytest
 from safetensors.torch import load_file, save_file
 
 from flowglass.datasets.catalog import MODELS
+from flowglass.store.cli import main
 
 ROOT = Path(__file__).parents[1]
-FLOWGLASS = str(Path(sys.executable).parent / "flowglass")
-ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
 
 
-def flowglass(
-    *arguments: str | Path, cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [FLOWGLASS, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=ENVIRONMENT,
-        timeout=300,
-        check=False,
-    )
+class Done(NamedTuple):
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def flowglass(*arguments: str | Path) -> Done:
+    """Run the program in this process: torch is imported only once."""
+    out, err = StringIO(), StringIO()
+    argv = ["flowglass", *map(str, arguments)]
+    code: object = 0
+    with (
+        mock.patch.object(sys, "argv", argv),
+        mock.patch.dict(os.environ, {"COLUMNS": "200"}),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as left:
+            code = left.code
+    return Done(int(str(code or 0)), out.getvalue(), err.getvalue())
 
 
 def refused(*arguments: str | Path) -> str:
@@ -117,10 +132,10 @@ def test_store_that_is_a_file(tmp_path: Path) -> None:
     assert file.read_text() == "mine"
 
 
-def test_name_of_another_configuration(store: Path) -> None:
+def test_name_of_another_configuration(tmp_path: Path) -> None:
     """A run's name cannot be taken for another configuration; what differs is said."""
-    assert flowglass(*sweeping(store, run="mine")).returncode == 0
-    line = refused(*sweeping(store, run="mine", cutoff=0.02))
+    assert flowglass(*sweeping(tmp_path, run="mine")).returncode == 0
+    line = refused(*sweeping(tmp_path, run="mine", cutoff=0.02))
     assert re.search(r"mine.*cutoff", line), line
 
 
@@ -191,7 +206,19 @@ def test_readme_examples_run(store: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     assert len(blocks) >= 2
     code = "\n".join(blocks).replace('"runs/"', repr(str(store)))
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def test_program_starts_without_torch(store: Path) -> None:
+    """`flowglass sql` is a program of its own and imports no torch."""
+    program = Path(sys.executable).parent / "flowglass"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT
+        [program, "sql", store, "select 41 + 1 as answer", "--format=csv"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"},
+        check=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["answer", "42"]
+    assert "duckdb" in done.stderr
+    assert "torch" not in done.stderr

@@ -12,6 +12,7 @@ import panel as pn
 import panel_material_ui as pmu
 from panel_material_ui.template.base import Page
 
+from flowglass.store.errors import StoreError
 from flowglass.store.store import Store
 
 from .prediction import Row
@@ -19,7 +20,7 @@ from .prediction_page import PredictionPage
 from .prompts_page import PromptsPage
 from .runs_table import RunsTable
 from .selection import Selection
-from .theme import material_theme, stylesheet
+from .theme import NOTE_STYLE, material_theme, stylesheet
 from .trail import Trail
 from .url_state import UrlState
 
@@ -38,11 +39,6 @@ HEAD_STYLE = {
     },
     ".MuiToolbar-root": {"minHeight": "52px !important"},
 }
-NOTE_STYLE = """
-  :host { color: var(--fg-muted); font-size: 14px; line-height: 1.6 }
-  code { font: 0.95em var(--fg-monospace); color: var(--fg-text);
-    background: var(--fg-raised); border-radius: 4px; padding: 2px 6px }
-"""
 
 
 class App:
@@ -116,14 +112,23 @@ class App:
     def _update(self, *_: object) -> None:
         """Show what the Selection says, with whatever was committed meanwhile."""
         with self._lock:
-            self._store.refresh()
-            runs = self._store.runs().to_pylist()
-            runs.sort(key=lambda run: run["started_at"], reverse=True)
-            run = chosen_run(runs, self.selection.run)
-            if run is not None and self.selection.prompt is not None:
-                self._show_prediction(run, self.selection.prompt)
-            else:
-                self._show_front(runs, run)
+            try:
+                self._show()
+            except StoreError as error:  # its message is meant for the reader
+                self._note.object = escape(str(error))
+                self._note.visible = True
+                self._prompts.root.visible = False
+                self._turn_to(self._front, title=NAME)
+
+    def _show(self) -> None:
+        self._store.refresh()
+        runs = self._store.runs().to_pylist()
+        runs.sort(key=lambda run: run["started_at"], reverse=True)
+        run = chosen_run(runs, self.selection.run)
+        if run is not None and self.selection.prompt is not None:
+            self._show_prediction(run, self.selection.prompt)
+        else:
+            self._show_front(runs, run)
 
     def _show_front(self, runs: list[Row], run: Row | None) -> None:
         self._runs.show(runs, run)

@@ -10,8 +10,9 @@ from flowglass.store.store import Store
 from .data_table import Column, DataTable
 from .prediction import Prediction, Row, StrongEdge, read_prediction, strongest_edges
 from .route_graph import RouteGraph, pack_edges
-from .selection import MIN_THRESHOLD, Selection
+from .selection import MAX_THRESHOLD, MIN_THRESHOLD, Selection
 from .target_words import target_words
+from .theme import NOTE_STYLE
 from .token_strip import TokenStrip
 
 STRENGTH = (
@@ -97,7 +98,7 @@ class PredictionPage:
             sizing_mode="stretch_width",
             margin=0,
         )
-        self._missing = pn.pane.HTML(visible=False)
+        self._missing = pn.pane.HTML(stylesheets=[NOTE_STYLE], visible=False)
         self.root = pn.Column(
             self._missing,
             self._body,
@@ -121,8 +122,8 @@ class PredictionPage:
             except LookupError:
                 self._shown = None
                 self._body.visible = False
-                self._missing.object = f"This run holds no prompt {prompt_id}."
                 self._missing.visible = True
+                self._missing.object = f"This run holds no prompt {prompt_id}."
                 return None
             self._shown = shown
             target = shown.target_or_default(self._selection.target)
@@ -143,9 +144,9 @@ class PredictionPage:
                 stored_targets=stored,
                 layers=int(run["n_layers"]),
                 parallel=run["block_kind"] == "parallel",
-                lowest=max(MIN_THRESHOLD, run["cutoff"]),
+                lowest=lowest_threshold(run),
                 target=target,
-                threshold=max(self._selection.threshold, run["cutoff"]),
+                threshold=max(self._selection.threshold, lowest_threshold(run)),
             )
             self._tell(target)
             self._missing.visible = False
@@ -164,10 +165,11 @@ class PredictionPage:
 
     def _follow(self, *_: object) -> None:
         with self._lock:
-            if self._shown is None or self._selection.prompt is None:
-                return
-            target = self._shown.target_or_default(self._selection.target)
-            threshold = max(self._selection.threshold, self._shown.run["cutoff"])
+            shown = self._shown
+            if shown is None or shown.prompt["prompt_id"] != self._selection.prompt:
+                return  # another page, or another prompt, which `show` will bring
+            target = shown.target_or_default(self._selection.target)
+            threshold = max(self._selection.threshold, lowest_threshold(shown.run))
             self._strip.target = target
             self._graph.param.update(target=target, threshold=threshold)
             self._tell(target)
@@ -188,6 +190,11 @@ class PredictionPage:
             for edge in attention
         ]
         self._ffn.rows = [[str(edge.layer), *_ends(edge)] for edge in ffn]
+
+
+def lowest_threshold(run: Row) -> float:
+    """Where the slider starts: below its cutoff a run stores nothing."""
+    return min(max(MIN_THRESHOLD, float(run["cutoff"])), MAX_THRESHOLD)
 
 
 def _ends(edge: StrongEdge) -> list[str]:

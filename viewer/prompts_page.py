@@ -3,10 +3,12 @@
 Every page is cut in the store, so 100,000 prompts cost what ten do.
 """
 
+from functools import partial
 from typing import Any
 
 import panel as pn
 import panel_material_ui as pmu
+from param.parameterized import Event
 
 from flowglass.store import queries
 from flowglass.store.store import Store
@@ -18,7 +20,6 @@ from .theme import VISIBLE, show_whitespace
 
 PAGE_SIZE = 25
 LONGEST_TEXT = 300
-ANY = "All"
 
 COLUMNS = (
     Column("prompt_id", "#", width="64px", align="right", kind="muted", sortable=True),
@@ -40,7 +41,7 @@ COLUMNS = (
 )
 SORTABLE = frozenset(column.name for column in COLUMNS)
 
-NOTE_STYLE = ":host { color: var(--fg-muted); font-size: 13px }"
+COUNT_STYLE = ":host { color: var(--fg-muted); font-size: 13px }"
 
 
 class PromptsPage:
@@ -52,6 +53,7 @@ class PromptsPage:
         self._run: Row | None = None
         self._groups: list[Row] = []
         self._prompt_ids: list[int] = []
+        self._page = 1
         self._table = DataTable(
             COLUMNS,
             on_open=self._open,
@@ -64,16 +66,19 @@ class PromptsPage:
         self._search = pmu.TextInput(
             label="Search the text", size="small", width=320, margin=0
         )
-        self._dataset = pmu.Select(label="Dataset", size="small", width=200, margin=0)
-        self._category = pmu.Select(label="Category", size="small", width=200, margin=0)
+        dataset = pmu.Select(label="Dataset", size="small", width=200, margin=0)
+        category = pmu.Select(label="Category", size="small", width=200, margin=0)
+        self._filters: dict[str, Any] = {
+            "search": self._search,
+            "dataset": dataset,
+            "category": category,
+        }
         self._pager = pmu.Pagination(count=1, value=0, margin=(12, 0, 0, 0))
-        self._note = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=0)
+        self._note = pn.pane.HTML(stylesheets=[COUNT_STYLE], margin=0)
         self.root = pn.Column(
             pn.FlexBox(
                 pmu.Typography("Prompts", variant="h6", margin=(0, 6, 0, 0)),
-                self._search,
-                self._dataset,
-                self._category,
+                *self._filters.values(),
                 self._note,
                 align_items="center",
                 gap="14px",
@@ -89,9 +94,8 @@ class PromptsPage:
 
     def _connect(self) -> None:
         """Widgets write the Selection; the App then has the list shown anew."""
-        self._search.param.watch(self._widget_changed, "value")
-        self._dataset.param.watch(self._widget_changed, "value")
-        self._category.param.watch(self._widget_changed, "value")
+        for key, widget in self._filters.items():
+            widget.param.watch(partial(self._filter_changed, key), "value")
         self._pager.param.watch(self._page_changed, "value")
         # Links open a tab that looks like this one.
         self._selection.param.watch(self._link, ["theme", "threshold"])
@@ -102,45 +106,38 @@ class PromptsPage:
         self._fill_filters(run["run_id"])
         self._fill_list(run["run_id"])
 
-    def _widget_changed(self, *_: object) -> None:
-        wanted = {
-            "search": self._search.value or "",
-            "dataset": _chosen(self._dataset.value),
-            "category": _chosen(self._category.value),
-        }
+    def _filter_changed(self, key: str, event: Event) -> None:
+        wanted = event.new or ""
         # Filling the widgets from the Selection comes here too and changes nothing.
-        if any(getattr(self._selection, key) != wanted[key] for key in wanted):
-            self._selection.param.update(**wanted, page=1)
+        if getattr(self._selection, key) != wanted:
+            self._selection.param.update({key: wanted, "page": 1})
 
-    def _page_changed(self, *_: object) -> None:
-        self._selection.page = (self._pager.value or 0) + 1
+    def _page_changed(self, event: Event) -> None:
+        if event.new + 1 != self._page:
+            self._selection.page = event.new + 1
 
     def _sort(self, sort: str) -> None:
         self._selection.param.update(sort=sort, page=1)
 
-    def _filters(self) -> dict[str, Any]:
-        """The Selection's filters as the queries take them."""
+    def _fill_filters(self, run_id: str) -> None:
+        self._groups = queries.prompt_groups(self._store, run_id).to_pylist()
+        self._search.value = self._selection.search
+        for key in ("dataset", "category"):
+            chosen = getattr(self._selection, key)
+            there = {row[key] or "" for row in self._groups} | {chosen}
+            options = {"All": "", **{name: name for name in sorted(there - {""})}}
+            self._filters[key].param.update(options=options, value=chosen)
+
+    def _fill_list(self, run_id: str) -> None:
         selection = self._selection
-        return {
+        filters: dict[str, Any] = {
             "search": selection.search,
             "dataset": selection.dataset or None,
             "category": selection.category or None,
         }
-
-    def _fill_filters(self, run_id: str) -> None:
-        self._groups = queries.prompt_groups(self._store, run_id).to_pylist()
-        self._search.value = self._selection.search
-        for widget, key in ((self._dataset, "dataset"), (self._category, "category")):
-            chosen = getattr(self._selection, key)
-            there = {row[key] or "" for row in self._groups} | {chosen}
-            options = [ANY, *sorted(there - {""})]
-            widget.param.update(options=options, value=chosen or ANY)
-
-    def _fill_list(self, run_id: str) -> None:
-        selection, filters = self._selection, self._filters()
         n_prompts = queries.count_prompts(self._store, run_id, **filters)
         n_pages = max(1, -(-n_prompts // PAGE_SIZE))
-        page = min(selection.page, n_pages)
+        self._page = min(selection.page, n_pages)
         column = selection.sort.removeprefix("-")
         sort = selection.sort if column in SORTABLE else ""
         rows = queries.prompts(
@@ -150,11 +147,13 @@ class PromptsPage:
             sort=column if sort else "prompt_id",
             descending=sort.startswith("-"),
             limit=PAGE_SIZE,
-            offset=(page - 1) * PAGE_SIZE,
+            offset=(self._page - 1) * PAGE_SIZE,
         ).to_pylist()
         self._prompt_ids = [row["prompt_id"] for row in rows]
         self._pager.param.update(count=n_pages, visible=n_pages > 1)
-        self._pager.value = page - 1  # the count bounds it, so the count goes first
+        self._pager.value = (
+            self._page - 1
+        )  # the count bounds it, so the count goes first
         n_all = sum(row["n_prompts"] for row in self._groups)
         self._note.object = counted(n_prompts, n_all)
         self._table.param.update(
@@ -177,10 +176,6 @@ class PromptsPage:
         self._selection.param.update(
             run=self._run["run_id"], prompt=self._prompt_ids[index], target=None
         )
-
-
-def _chosen(value: str | None) -> str:
-    return "" if value in (None, ANY) else str(value)
 
 
 def counted(n_listed: int, n_all: int) -> str:

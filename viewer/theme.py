@@ -76,6 +76,13 @@ DARK = Palette(
 
 MONOSPACE = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
+NOTE_STYLE = """
+  :host { color: var(--fg-muted); font-size: 14px; line-height: 1.6 }
+  code { font: 0.95em var(--fg-monospace); color: var(--fg-text);
+    background: var(--fg-raised); border-radius: 4px; padding: 2px 6px }
+"""
+"""A sentence where there is nothing else to show."""
+
 VISIBLE = {" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
 
 

@@ -81,6 +81,19 @@ def test_a_row_opens_its_prediction_and_the_trail_leads_back(store: Store) -> No
     assert app.selection.prompt is None
 
 
+def test_an_address_replaces_the_filters_of_another(store: Store) -> None:
+    """Going back from one filter to another leaves nothing of the first."""
+    app = app_on(store, "?dataset=facts")
+
+    app._url._handle_msg({"query": "?search=store&dataset=ioi"})
+    assert app.selection.query() == "?search=store&dataset=ioi"
+    assert len(listed(app)) == 14
+
+    app._url._handle_msg({"query": "?page=2"})
+    assert app.selection.query() == "?page=2"
+    assert len(listed(app)) == 40 - PAGE_SIZE
+
+
 def test_an_unknown_sort_column_in_a_link_is_ignored(store: Store) -> None:
     """A column that does not exist never reaches the store."""
     app = app_on(store, "?sort=prompt_id;drop")
@@ -92,6 +105,7 @@ def test_a_page_past_the_end_is_the_last_page(store: Store) -> None:
     """A link to a page that is no more shows the last one."""
     app = app_on(store, "?page=99")
     assert len(listed(app)) == 40 - PAGE_SIZE
+    assert app._prompts._pager.value == 1
 
 
 def test_prompts_and_runs_that_do_not_exist_say_so(store: Store) -> None:

@@ -46,7 +46,7 @@ def sql(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT.")],
     format: Annotated[
         Format | None,
-        typer.Option(help="[default: by the ending of --output, else table]"),
+        typer.Option(help="If not said: what --output ends in, else table."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="File to write to; the terminal if none.")

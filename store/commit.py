@@ -76,9 +76,9 @@ def commit(
         committed_at=committed_at,
     )
     try:
-        files.write(announced, b"")
+        files.create(announced, b"")
         _write_data(files, folder, record, tables)
-        files.write(announced, to_bytes(record))
+        files.fill(announced, to_bytes(record))
         files.fsync(announced)
         won = files.link(announced, _record_path(folder, shard))
     except StoreError:  # such as a full disk: the record is not there
@@ -111,17 +111,22 @@ def read_records(
 
 
 def collect_stale(files: Files, folder: str, *, grace: float = GRACE) -> int:
-    """Remove what attempts left behind that died over `grace` seconds ago."""
+    """Remove what attempts left behind that died over `grace` seconds ago.
+
+    One that only slept cannot commit any more once its announcement is gone, which it
+    would fill and link; so that goes first, and only then what it wrote, if it did not
+    commit before.
+    """
     collected = 0
     for name in files.listdir(f"{folder}/tmp"):
         announced = f"{folder}/tmp/{name}"
         if files.age(announced) < grace:
             continue
+        files.unlink(announced)
         shard, _, attempt = name.removesuffix(".json").partition("-")
         if shard.isdecimal() and not _is_record_of(files, folder, int(shard), attempt):
             for table in files.listdir(f"{folder}/data"):
                 files.unlink(f"{folder}/{_data_path(table, int(shard), attempt)}")
-        files.unlink(announced)
         collected += 1
     return collected
 
@@ -129,7 +134,7 @@ def collect_stale(files: Files, folder: str, *, grace: float = GRACE) -> int:
 def publish(files: Files, path: str, data: bytes, *, tmp: str) -> bool:
     """Write a file that is never changed again; False if it was there already."""
     draft = f"{tmp}/{os.path.basename(path)}-{uuid4().hex[:12]}"
-    files.write(draft, data)
+    files.create(draft, data)
     files.fsync(draft)
     won = files.link(draft, path)
     files.fsync_dir(os.path.dirname(path))
@@ -144,7 +149,7 @@ def _write_data(
     for file in record.files:
         path = f"{folder}/{file.path}"
         files.make_dirs(os.path.dirname(path))
-        files.write(path, tables[file.table].data)
+        files.create(path, tables[file.table].data)
         files.fsync(path)
         # Another writer may have made these folders and not synced them yet.
         named_in |= {p for p in _upwards(os.path.dirname(path)) if len(p) > len(folder)}

@@ -25,8 +25,11 @@ class Files(Protocol):
     def make_dirs(self, path: str) -> None:
         """Make a folder and those above it; durable once each parent is synced."""
 
-    def write(self, path: str, data: bytes) -> None:
-        """Write a file, replacing what it held; promises no durability."""
+    def create(self, path: str, data: bytes) -> None:
+        """Write a file that must be new; promises no durability."""
+
+    def fill(self, path: str, data: bytes) -> None:
+        """Write a file that must be there, and empty; promises no durability."""
 
     def fsync(self, path: str) -> None:
         """Make a file's content durable."""
@@ -68,9 +71,13 @@ class LocalFiles:
         with _explained(self.root / path):
             (self.root / path).mkdir(parents=True, exist_ok=True)
 
-    def write(self, path: str, data: bytes) -> None:
-        with _explained(self.root / path):
-            (self.root / path).write_bytes(data)
+    def create(self, path: str, data: bytes) -> None:
+        with _explained(self.root / path), (self.root / path).open("xb") as file:
+            file.write(data)
+
+    def fill(self, path: str, data: bytes) -> None:
+        with _explained(self.root / path), (self.root / path).open("r+b") as file:
+            file.write(data)
 
     def fsync(self, path: str) -> None:
         with _explained(self.root / path):
@@ -123,6 +130,11 @@ def _explained(path: Path, *, refused: Set[int] = frozenset()) -> Iterator[None]
         yield
     except FileExistsError:
         raise
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"cannot write {path}: it or its folder was removed meanwhile; run "
+            f"the same command again"
+        ) from error
     except OSError as error:
         if error.errno in _FULL:
             raise StoreError(

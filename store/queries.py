@@ -11,7 +11,9 @@ all of a run's prompts goes through the views.
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from .schema import TABLES
 from .store import Store
 
 PROMPT_COLUMNS = (
@@ -41,7 +43,6 @@ STANDING = f"""
                predicted_prob: predicted_prob,
                correct: correct
            }}, {STANDS_FIRST}))
-    FROM targets WHERE run_id = $run_id
 """
 
 
@@ -64,27 +65,38 @@ def prompts(
     """
     if sort not in PROMPT_COLUMNS:
         raise ValueError(f"cannot sort by {sort!r}; choose of {PROMPT_COLUMNS}")
-    order = f"{sort} {'DESC' if descending else 'ASC'} NULLS LAST, prompt_id"
     kept, values = _kept(run_id, search, dataset, category)
-    cut = "LIMIT $limit OFFSET $offset"
-    columns = ", ".join(PROMPT_COLUMNS)
-    if sort in TARGET_COLUMNS:
+    source = f"({kept})"
+    if sort in TARGET_COLUMNS:  # else only the targets that are shown are looked up
+        standing = f"{STANDING} FROM targets WHERE run_id = $run_id GROUP BY prompt_id"
+        source += f" LEFT JOIN ({standing}) USING (prompt_id)"
+    query = f"""
+        SELECT * FROM {source}
+        ORDER BY {sort} {"DESC" if descending else "ASC"} NULLS LAST, prompt_id
+        LIMIT $limit OFFSET $offset
+    """
+    page = store.table(query, {**values, "limit": limit, "offset": offset})
+    if sort not in TARGET_COLUMNS:
+        page = _with_standing(store, run_id, page)
+    return page.select(PROMPT_COLUMNS)
+
+
+def _with_standing(store: Store, run_id: str, page: pa.Table) -> pa.Table:
+    """The prompts with the target that stands for each, null where there is none."""
+    ids = page["prompt_id"].to_pylist()
+    files = {file for id in ids for file in store.files(run_id, "targets", id)}
+    if files:
         query = f"""
-            SELECT {columns}
-            FROM ({kept}) LEFT JOIN ({STANDING} GROUP BY prompt_id) USING (prompt_id)
-            ORDER BY {order} {cut}
+            {STANDING} FROM read_parquet($files)
+            WHERE list_contains($ids, prompt_id) GROUP BY prompt_id
         """
-    else:  # cut first, then look up only the targets that are shown
-        query = f"""
-            WITH page AS MATERIALIZED (SELECT * FROM ({kept}) ORDER BY {order} {cut})
-            SELECT {columns}
-            FROM page LEFT JOIN (
-                {STANDING} AND prompt_id IN (SELECT prompt_id FROM page)
-                GROUP BY prompt_id
-            ) USING (prompt_id)
-            ORDER BY {order}
-        """
-    return _table(store, query, {**values, "limit": limit, "offset": offset})
+        standing = store.table(query, {"files": sorted(files), "ids": ids})
+    else:
+        standing = TABLES["targets"].schema.empty_table()
+    rows = pc.index_in(page["prompt_id"], value_set=standing["prompt_id"])
+    for name in sorted(TARGET_COLUMNS):
+        page = page.append_column(name, standing[name].take(rows))
+    return page
 
 
 def count_prompts(
@@ -97,7 +109,7 @@ def count_prompts(
 ) -> int:
     """How many prompts `prompts` would list without a limit."""
     kept, values = _kept(run_id, search, dataset, category)
-    counted = _table(store, f"SELECT count(*) AS n FROM ({kept})", values)
+    counted = store.table(f"SELECT count(*) AS n FROM ({kept})", values)
     return int(counted["n"][0].as_py())
 
 
@@ -126,7 +138,7 @@ def prompt_groups(store: Store, run_id: str) -> pa.Table:
         FROM prompts WHERE run_id = $run_id
         GROUP BY ALL ORDER BY dataset, category NULLS LAST
     """
-    return _table(store, query, {"run_id": run_id})
+    return store.table(query, {"run_id": run_id})
 
 
 def prompt(store: Store, run_id: str, prompt_id: int) -> pa.Table:
@@ -161,8 +173,4 @@ def _of_prompt(
         SELECT * FROM read_parquet($files)
         WHERE prompt_id = $prompt_id ORDER BY {order}
     """
-    return _table(store, query, {"files": files, "prompt_id": prompt_id})
-
-
-def _table(store: Store, query: str, values: dict[str, Any]) -> pa.Table:
-    return store.table(query, values)
+    return store.table(query, {"files": files, "prompt_id": prompt_id})

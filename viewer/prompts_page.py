@@ -52,6 +52,7 @@ class PromptsPage:
         self._selection = selection
         self._run: Row | None = None
         self._groups: list[Row] = []
+        self._groups_of: tuple[str, int] | None = None
         self._prompt_ids: list[int] = []
         self._page = 1
         self._table = DataTable(
@@ -103,7 +104,7 @@ class PromptsPage:
     def show(self, run: Row) -> None:
         """List a run's prompts as the Selection asks."""
         self._run = run
-        self._fill_filters(run["run_id"])
+        self._fill_filters(run)
         self._fill_list(run["run_id"])
 
     def _filter_changed(self, key: str, event: Event) -> None:
@@ -119,8 +120,10 @@ class PromptsPage:
     def _sort(self, sort: str) -> None:
         self._selection.param.update(sort=sort, page=1)
 
-    def _fill_filters(self, run_id: str) -> None:
-        self._groups = queries.prompt_groups(self._store, run_id).to_pylist()
+    def _fill_filters(self, run: Row) -> None:
+        if self._groups_of != (run["run_id"], run["n_prompts"]):
+            self._groups = queries.prompt_groups(self._store, run["run_id"]).to_pylist()
+            self._groups_of = (run["run_id"], run["n_prompts"])
         self._search.value = self._selection.search
         for key in ("dataset", "category"):
             chosen = getattr(self._selection, key)
@@ -128,14 +131,29 @@ class PromptsPage:
             options = {"All": "", **{name: name for name in sorted(there - {""})}}
             self._filters[key].param.update(options=options, value=chosen)
 
+    def _count(self, run_id: str) -> int:
+        """How many prompts pass the filters; only a search needs to ask the store."""
+        selection = self._selection
+        if selection.search:
+            return queries.count_prompts(self._store, run_id, **self._wanted())
+        return sum(
+            row["n_prompts"]
+            for row in self._groups
+            if selection.dataset in ("", row["dataset"])
+            and selection.category in ("", row["category"])
+        )
+
+    def _wanted(self) -> dict[str, Any]:
+        """The filters as the queries take them."""
+        return {
+            "search": self._selection.search,
+            "dataset": self._selection.dataset or None,
+            "category": self._selection.category or None,
+        }
+
     def _fill_list(self, run_id: str) -> None:
         selection = self._selection
-        filters: dict[str, Any] = {
-            "search": selection.search,
-            "dataset": selection.dataset or None,
-            "category": selection.category or None,
-        }
-        n_prompts = queries.count_prompts(self._store, run_id, **filters)
+        n_prompts = self._count(run_id)
         n_pages = max(1, -(-n_prompts // PAGE_SIZE))
         self._page = min(selection.page, n_pages)
         column = selection.sort.removeprefix("-")
@@ -143,7 +161,7 @@ class PromptsPage:
         rows = queries.prompts(
             self._store,
             run_id,
-            **filters,
+            **self._wanted(),
             sort=column if sort else "prompt_id",
             descending=sort.startswith("-"),
             limit=PAGE_SIZE,

@@ -33,7 +33,7 @@ class Selection(param.Parameterized):
     sort = param.String("", doc="Column of the list; a leading - sorts downwards.")
     page = param.Integer(1, bounds=(1, None), doc="Page of the list, from 1.")
     theme = param.String(
-        "", regex="(dark)?$", doc="`dark` or nothing; Panel reads this key too."
+        "", regex=r"\A(dark)?\Z", doc="`dark` or nothing; Panel reads this key too."
     )
 
     def query(self, **changes: Any) -> str:

@@ -40,15 +40,17 @@ class SimulatedDisk:
             self._name(path, FOLDER)
             self._done()
 
-    def write(self, path: str, data: bytes) -> None:
-        assert not dirname(path) or self.names[dirname(path)] == FOLDER
-        if path in self.names:
-            content = self.contents[self.names[path]]
-            content.seen, content.synced = data, False
-        else:
-            number = len(self.contents)
-            self.contents[number] = Content(data, b"", synced=not data)
-            self._name(path, number)
+    def create(self, path: str, data: bytes) -> None:
+        assert self.names[dirname(path)] == FOLDER
+        assert path not in self.names
+        number = len(self.contents)
+        self.contents[number] = Content(data, b"", synced=not data)
+        self._name(path, number)
+        self._done()
+
+    def fill(self, path: str, data: bytes) -> None:
+        content = self.contents[self.names[path]]
+        content.seen, content.synced = data, False
         self._done()
 
     def fsync(self, path: str) -> None:

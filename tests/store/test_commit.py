@@ -140,6 +140,34 @@ def test_a_dead_attempt_is_collected_after_its_grace(files: LocalFiles) -> None:
     assert os.listdir(files.root / FOLDER / "tmp") == []
 
 
+def test_a_sleeper_taken_for_dead_cannot_commit(files: LocalFiles) -> None:
+    """Its files were collected while it slept, so no record of it may come."""
+
+    class Sleepy(LocalFiles):
+        def fill(self, path: str, data: bytes) -> None:
+            collect_stale(files, FOLDER, grace=0)
+            super().fill(path, data)
+
+    with pytest.raises(StoreError, match="removed meanwhile; run the same command"):
+        commit_one(Sleepy(files.root))
+    assert committed_shards(files, FOLDER) == set()
+    assert data_files(files.root) == set()
+
+
+def test_a_sleeper_that_committed_keeps_its_files(files: LocalFiles) -> None:
+    """Collecting at the very moment of its link takes the announcement alone."""
+
+    class Sleepy(LocalFiles):
+        def link(self, source: str, target: str) -> bool:
+            won = super().link(source, target)
+            collect_stale(files, FOLDER, grace=0)
+            return won
+
+    assert commit_one(Sleepy(files.root))
+    (record,) = read_records(files, FOLDER, known={}).values()
+    assert data_files(files.root) == {file.path for file in record.files}
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed"])
 def test_a_damaged_record_is_named_with_its_remedy(
     files: LocalFiles, damage: str

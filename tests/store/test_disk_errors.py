@@ -22,7 +22,7 @@ def failing(number: int) -> Any:
 
 @pytest.mark.parametrize(
     ("where", "what"),
-    [(Path, "write_bytes"), (files, "_fsync"), (os, "link")],
+    [(Path, "open"), (files, "_fsync"), (os, "link")],
     ids=["write", "sync", "link"],
 )
 def test_a_full_disk_loses_nothing(

@@ -111,8 +111,9 @@ def test_a_locked_store_reads_nothing_outside(store: Store, tmp_path: Path) -> N
 
 
 def test_python_variables_are_not_tables(store: Store) -> None:
-    """A misspelt table is an error even where a variable has that name."""
-    secret = store.table("SELECT 1 AS a")
-    assert secret.num_rows == 1
-    with pytest.raises(StoreError, match="no table 'secret'"):
-        store.sql("SELECT * FROM secret")
+    """Nor looked for: not even this one, which has the name and a table's type."""
+    query = store.table("SELECT 1 AS a")
+    with pytest.raises(StoreError, match="no table 'query'"):
+        store.sql("SELECT * FROM query")
+    setting = store.sql("SELECT current_setting('python_enable_replacements')")
+    assert (query.num_rows, setting.fetchall()) == (1, [(False,)])

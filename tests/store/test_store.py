@@ -1,5 +1,6 @@
 """An open store shows what commit records name, typed, and nothing else."""
 
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from flowglass.store import TABLES, StoreError, open_store
 from flowglass.store.commit import Payload, commit, prepare
 from flowglass.store.files import LocalFiles
-from flowglass.store.layout import FORMAT, model_folder
+from flowglass.store.layout import model_folder
 from flowglass.store.parquet import to_parquet
 from flowglass.store.run import RunWriter
 from flowglass.store.schema import RUNS, SHOWN_AS_DOUBLE
@@ -166,52 +167,11 @@ def test_refresh_says_whether_anything_came(tmp_path: Path) -> None:
         assert store.sql("SELECT count(*) FROM prompts").fetchall() == [(4,)]
 
 
-def test_records_of_another_configuration_are_noticed(tmp_path: Path) -> None:
-    """A plan.json that was changed by hand does not describe its shards any more."""
-    write_run(tmp_path, make_plan(), shards=range(1))
-    plan = tmp_path / "runs/run_id=tiny/plan.json"
-    plan.write_text(plan.read_text().replace('"0123abcd"', '"other"'))
-    with pytest.raises(StoreError, match="another configuration"):
-        open_store(tmp_path)
-
-
-@pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
-def test_a_damaged_file_is_named_with_its_remedy(tmp_path: Path, damage: str) -> None:
-    """The file, and the record to delete so that the shard is done again."""
-    write_run(tmp_path, make_plan())
-    with open_store(tmp_path) as store:
-        path = Path(store.files("tiny", "edges")[1])
-        data = path.read_bytes()
-        path.unlink()
-        if damage != "missing":
-            path.write_bytes(data[:100] if damage == "cut" else b"")
-        with pytest.raises(StoreError) as refusal:
-            store.table("SELECT sum(contribution) FROM edges")
-    assert str(path) in str(refusal.value)
-    assert "delete" in str(refusal.value)
-    assert "commits/000001.json" in str(refusal.value)
-
-
-def test_a_failed_refresh_leaves_what_was_shown(tmp_path: Path) -> None:
-    """A damaged file is reported; once it is mended the store goes on."""
-    writer = write_run(tmp_path, make_plan(), shards=range(0))
-    with open_store(tmp_path) as store:
-        commit_shard(writer, 0)
-        (path,) = tmp_path.glob("runs/run_id=tiny/data/prompts/*/*")
-        path.rename(tmp_path / "away")
-        with pytest.raises(StoreError, match="missing or damaged"):
-            store.refresh()
-        assert store.sql("SELECT count(*) FROM edges").fetchall() == [(0,)]
-        (tmp_path / "away").rename(path)
-        assert store.refresh()
-        assert store.sql("SELECT count(*) FROM edges").fetchall() == [(4,)]
-
-
 @pytest.mark.parametrize("name", ["it's [odd]* ?", "with space", "ünïcode"])
 def test_a_store_may_lie_in_any_folder(tmp_path: Path, name: str) -> None:
     """Quotes and what looks like a pattern are names like any other."""
     write_run(tmp_path / name, make_plan())
-    write_run(tmp_path / "it's o ?", make_plan(), shards=range(1))
+    shutil.copytree(tmp_path / name, tmp_path / "it's odd !")  # fits the pattern
     with open_store(tmp_path / name) as store:
         store.lock()
         assert store.sql("SELECT count(*) FROM prompts").fetchall() == [(6,)]
@@ -276,31 +236,3 @@ def test_a_run_that_is_deleted_and_made_anew_is_read_anew(tmp_path: Path) -> Non
         assert store.refresh()
         assert store.sql("SELECT count(*) FROM prompts").fetchall() == [(6,)]
         assert Path(store.files("tiny", "edges")[0]).exists()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "no store at .*: give a folder"),
-        ("{", "damaged"),
-        ('{"format": "other", "schema_version": 1}', "no flowglass store"),
-        (
-            '{"format": "flowglass", "schema_version": 9}',
-            "schema version 9, this flowglass reads up to 1: upgrade",
-        ),
-    ],
-)
-def test_what_is_no_store_is_refused(
-    tmp_path: Path, content: str | None, message: str
-) -> None:
-    """With what was found and what to do."""
-    if content is not None:
-        (tmp_path / FORMAT).write_text(content)
-    with pytest.raises(StoreError, match=message):
-        open_store(tmp_path)
-
-
-def test_an_address_is_no_folder() -> None:
-    """Stores on object storage are not there yet, and that is said."""
-    with pytest.raises(StoreError, match="this machine's disks"):
-        open_store("s3://bucket/runs")

@@ -71,11 +71,14 @@ def tab(opened: Tab) -> Iterator[Tab]:
     assert not errors
 
 
-def open_prompt(tab: Tab, run: str, prompt: int, more: str = "") -> Page:
-    """Visit a prediction and wait for its graph."""
-    tab.visit(f"?run={run}&prompt={prompt}{more}")
+def open_prompt(
+    tab: Tab, run: str, prompt: int, *, target: int, threshold: float = 0.04
+) -> Page:
+    """Visit a prediction, whose stored target is known, and wait for its graph."""
+    tab.visit(f"?run={run}&prompt={prompt}&threshold={threshold}")
     expect(tab.page).to_have_title(f"prompt {prompt} · flowglass")
-    graph_of(tab.page)
+    expect(graph_of(tab.page)).to_have_attribute("data-target", str(target))
+    expect(graph_of(tab.page)).to_have_attribute("data-threshold", str(threshold))
     return tab.page
 
 
@@ -124,7 +127,7 @@ def test_a_reader_finds_a_prompt_and_sees_its_route(tab: Tab) -> None:
 
 def test_the_slider_filters_as_sql_does(tab: Tab, store_path: Path) -> None:
     """At every step the browser draws what `survives_at > threshold` counts."""
-    page = open_prompt(tab, TINY, 0)
+    page = open_prompt(tab, TINY, 0, target=14)
     graph = graph_of(page)
     with open_store(store_path) as store:
         survives = store.table(
@@ -145,9 +148,8 @@ def test_the_slider_filters_as_sql_does(tab: Tab, store_path: Path) -> None:
 
 def test_a_click_on_a_token_makes_it_the_target(tab: Tab) -> None:
     """In the strip or in the graph; Back takes it back."""
-    page = open_prompt(tab, TINY, 0)
+    page = open_prompt(tab, TINY, 0, target=14)
     graph = graph_of(page)
-    expect(graph).to_have_attribute("data-target", "14")
 
     page.get_by_test_id("token-9").click()
     expect(graph).to_have_attribute("data-target", "9")
@@ -165,7 +167,7 @@ def test_a_click_on_a_token_makes_it_the_target(tab: Tab) -> None:
 
 def test_keys_walk_the_graph(tab: Tab) -> None:
     """Brackets move the threshold, arrows the cursor, Enter makes a target."""
-    page = open_prompt(tab, TINY, 0)
+    page = open_prompt(tab, TINY, 0, target=14)
     graph = graph_of(page)
 
     page.keyboard.press("]")
@@ -182,7 +184,7 @@ def test_keys_walk_the_graph(tab: Tab) -> None:
 
 def test_hovering_tells_what_an_edge_is(tab: Tab) -> None:
     """An FFN square of the target's column names layer, kind and contribution."""
-    page = open_prompt(tab, TINY, 0, "&threshold=0.01")
+    page = open_prompt(tab, TINY, 0, target=14, threshold=0.01)
     box = graph_of(page).locator(".scroll").bounding_box()
     assert box is not None
     x, _ = column(page, 14)
@@ -200,34 +202,32 @@ def test_hovering_tells_what_an_edge_is(tab: Tab) -> None:
 
 def test_a_long_prompt_scrolls_to_its_target(tab: Tab) -> None:
     """A hundred tokens, parallel blocks: the target's column is in view."""
-    page = open_prompt(tab, PARALLEL, 2)
+    page = open_prompt(tab, PARALLEL, 2, target=99)
 
     assert drawn(page) > 0
     scroll = graph_of(page).locator(".scroll")
-    expect(graph_of(page)).to_have_attribute("data-target", "99")
     assert scroll.evaluate("e => e.scrollLeft") > 0
 
 
+def test_the_theme_turns_everything(tab: Tab) -> None:
+    """Page and canvas change colour, and the address remembers."""
+    page = open_prompt(tab, TINY, 0, target=14)
+    assert shades(page) == ["light", "light"]
+
+    page.get_by_role("button", name="Toggle theme").click()
+
+    expect(page).to_have_url(re.compile("theme=dark"))
+    wait_for_shades(page, ["dark", "dark"])
+
+
 def test_a_link_reopens_the_same_view(tab: Tab) -> None:
-    """Run, prompt, target and threshold are in the address."""
-    tab.load(f"?run={TINY}&prompt=3&target=6&threshold=0.015")
+    """Run, prompt, target, threshold and theme are in the address."""
+    tab.load(f"?run={TINY}&prompt=3&target=6&threshold=0.015&theme=dark")
 
     page = tab.page
     expect(graph_of(page)).to_have_attribute("data-target", "6")
     expect(graph_of(page)).to_have_attribute("data-threshold", "0.015")
     expect(page.get_by_test_id("token-6")).to_have_attribute("aria-selected", "true")
-
-
-def test_the_theme_turns_everything(tab: Tab) -> None:
-    """Page and canvas change colour, and a link brings the same theme."""
-    page = open_prompt(tab, TINY, 0)
-    assert shades(page) == ["light", "light"]
-
-    page.get_by_role("button", name="Toggle theme").click()
-    expect(page).to_have_url(re.compile("theme=dark"))
-    wait_for_shades(page, ["dark", "dark"])
-
-    tab.load(f"?run={TINY}&prompt=0&theme=dark")
     wait_for_shades(page, ["dark", "dark"])
 
 

@@ -1,0 +1,79 @@
+"""What is damaged or no store is named, with what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from flowglass.store import StoreError, open_store
+from flowglass.store.layout import FORMAT
+
+from .builders import commit_shard, make_plan, write_run
+
+
+def test_records_of_another_configuration_are_noticed(tmp_path: Path) -> None:
+    """A plan.json that was changed by hand does not describe its shards any more."""
+    write_run(tmp_path, make_plan(), shards=range(1))
+    plan = tmp_path / "runs/run_id=tiny/plan.json"
+    plan.write_text(plan.read_text().replace('"0123abcd"', '"other"'))
+    with pytest.raises(StoreError, match="another configuration"):
+        open_store(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
+def test_a_damaged_file_is_named_with_its_remedy(tmp_path: Path, damage: str) -> None:
+    """The file, and the record to delete so that the shard is done again."""
+    write_run(tmp_path, make_plan())
+    with open_store(tmp_path) as store:
+        path = Path(store.files("tiny", "edges")[1])
+        data = path.read_bytes()
+        path.unlink()
+        if damage != "missing":
+            path.write_bytes(data[:100] if damage == "cut" else b"")
+        with pytest.raises(StoreError) as refusal:
+            store.table("SELECT sum(contribution) FROM edges")
+    assert str(path) in str(refusal.value)
+    assert "delete" in str(refusal.value)
+    assert "commits/000001.json" in str(refusal.value)
+
+
+def test_a_failed_refresh_leaves_what_was_shown(tmp_path: Path) -> None:
+    """A damaged file is reported; once it is mended the store goes on."""
+    writer = write_run(tmp_path, make_plan(), shards=range(0))
+    with open_store(tmp_path) as store:
+        commit_shard(writer, 0)
+        (path,) = tmp_path.glob("runs/run_id=tiny/data/prompts/*/*")
+        path.rename(tmp_path / "away")
+        with pytest.raises(StoreError, match="missing or damaged"):
+            store.refresh()
+        assert store.sql("SELECT count(*) FROM edges").fetchall() == [(0,)]
+        (tmp_path / "away").rename(path)
+        assert store.refresh()
+        assert store.sql("SELECT count(*) FROM edges").fetchall() == [(4,)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no store at .*: give a folder"),
+        ("{", "damaged"),
+        ('{"format": "other", "schema_version": 1}', "no flowglass store"),
+        (
+            '{"format": "flowglass", "schema_version": 9}',
+            "schema version 9, this flowglass reads up to 1: upgrade",
+        ),
+    ],
+)
+def test_what_is_no_store_is_refused(
+    tmp_path: Path, content: str | None, message: str
+) -> None:
+    """With what was found and what to do."""
+    if content is not None:
+        (tmp_path / FORMAT).write_text(content)
+    with pytest.raises(StoreError, match=message):
+        open_store(tmp_path)
+
+
+def test_an_address_is_no_folder() -> None:
+    """Stores on object storage are not there yet, and that is said."""
+    with pytest.raises(StoreError, match="this machine's disks"):
+        open_store("s3://bucket/runs")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import panel as pn
+from panel.io.resources import LOCAL_DIST
 from panel.io.server import DocHandler
 
 from flowglass.store.store import Store, open_store
@@ -16,6 +17,9 @@ from .errors import ViewError
 
 THREADS = 4
 """A slow question of one reader does not hold up another's."""
+
+PATIENCE_MS = 60_000
+"""How long a session waits for its browser: a slow one needs more than Bokeh's 15 s."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::", "")
@@ -41,6 +45,7 @@ def serve(path: Path | str, *, host: str, port: int, open_browser: bool) -> None
             show=open_browser,
             verbose=False,
             title="flowglass",
+            unused_session_lifetime=PATIENCE_MS,
         )
 
 
@@ -48,6 +53,11 @@ def session(store: Store, path: str) -> Callable[[], Any]:
     """What Panel calls for every reader who opens the page."""
 
     def build() -> Any:
+        # Panel points style sheets at its CDN until it sends the page, then here; but
+        # the page of a session that a late websocket makes anew is never sent.
+        document = pn.state.curdoc
+        assert document is not None
+        document.template_variables["dist_url"] = LOCAL_DIST
         location = pn.state.location
         return App(store, path=path, query=location.search if location else "").page
 

@@ -12,6 +12,7 @@ export function render({ model, el }) {
   const name = () => { if (model.title) document.title = model.title }
   name()
   model.on("title", name)
+  tell() // a session that was made anew does not know the address
   addEventListener("popstate", tell)
   model.on("msg:custom", hear)
   model.on("remove", () => removeEventListener("popstate", tell))

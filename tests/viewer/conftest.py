@@ -24,7 +24,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SERVE = "import typer; from flowglass.viewer.cli import view; typer.run(view)"
+FLOWGLASS = "from flowglass.store.cli import main; main()"
 
 TINY, PARALLEL = "tiny-0123456789ab", "parallel-0123456789ab"
 
@@ -65,11 +65,13 @@ def free_port() -> int:
 def viewer(store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `flowglass view`, running on the made-up store."""
     port = free_port()
-    command = [sys.executable, "-c", SERVE, str(store_path), "--no-browser"]
+    command = [sys.executable, "-c", FLOWGLASS, "view", str(store_path)]
     log = tmp_path_factory.mktemp("log") / "viewer.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [*command, "--port", str(port)], stdout=output, stderr=output
+            [*command, "--no-browser", "--port", str(port)],
+            stdout=output,
+            stderr=output,
         )
         address = f"http://127.0.0.1:{port}/"
         try:

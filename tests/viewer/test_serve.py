@@ -5,10 +5,14 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from bokeh.document import Document
+from bokeh.models import ImportedStyleSheet
+from panel.io.state import set_curdoc
 
+from flowglass.store import open_store
 from flowglass.store.errors import StoreError
 from flowglass.viewer.errors import ViewError
-from flowglass.viewer.serve import allowed_origins, check_port, serve
+from flowglass.viewer.serve import allowed_origins, check_port, serve, session
 
 
 def test_a_port_in_use_is_refused_in_one_line() -> None:
@@ -47,6 +51,18 @@ def test_no_origin_is_a_wildcard() -> None:
         assert origins
         assert not any("*" in origin for origin in origins)
     assert allowed_origins("10.0.0.5", 80) == ["10.0.0.5:80"]
+
+
+def test_a_session_made_anew_stays_on_this_machine(store_path: Path) -> None:
+    """A websocket that comes late gets a new document, which Panel never patches."""
+    document = Document()
+    with open_store(store_path) as store, set_curdoc(document):
+        page = session(store, "runs/")()
+        root = page.get_root(document)
+        sheets = [sheet.url for sheet in root.select({"type": ImportedStyleSheet})]
+
+    assert sheets
+    assert not [url for url in sheets if url.startswith("http")]
 
 
 def test_every_page_carries_the_security_policy(viewer: str) -> None:

@@ -91,12 +91,12 @@ def test_output_takes_its_format_from_its_ending(
     path = tmp_path / f"rows.{suffix}"
     code, out, _ = run("sql", root, QUERY, "--output", path)
     assert (code, out) == (0, f"saved {path}\n")
-    texts = {
+    read: dict[str, Callable[[], list[str]]] = {
         "csv": lambda: [row["text"] for row in csv.DictReader(path.open())],
         "json": lambda: [row["text"] for row in json.loads(path.read_text())],
         "parquet": lambda: pq.read_table(path)["text"].to_pylist(),
-    }[suffix]()
-    assert texts == ["prompt 0", "prompt 1"]
+    }
+    assert read[suffix]() == ["prompt 0", "prompt 1"]
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -189,6 +189,9 @@ def test_ctrl_c_ends_a_query(root: Path) -> None:
     asked.stdout.readline()
     time.sleep(2)
     asked.send_signal(signal.SIGINT)
-    _, err = asked.communicate(timeout=30)
+    try:
+        _, err = asked.communicate(timeout=30)
+    finally:
+        asked.kill()
     assert asked.returncode == 130
     assert "Traceback" not in err

@@ -96,9 +96,9 @@ def trace(
     `model` is a bundled name, a folder, a hub id, or a loaded module (then with
     `tokenizer`); `text` may be token ids, taken as they are.
 
-    >>> t = trace("tiny-gpt2", "The capital of France is")
-    >>> t.targets["predicted_token"].to_pylist()
-    [' Paris']
+    >>> t = trace("tiny-gpt2", "The capital of France is", answer="Paris")
+    >>> t.targets["correct"].to_pylist()
+    [True]
     """
     settings = Settings(
         targets=str(targets),

@@ -22,7 +22,7 @@ def sweep(
         Path, typer.Option(help="Folder to store rows in.", show_default=False)
     ],
     run: Annotated[
-        str | None, typer.Option(help="Name of the run (default: model, data and a hash).")
+        str | None, typer.Option(help="Name of the run (default: model and data).")
     ] = None,
     targets: Annotated[
         str, typer.Option(help="last, answer, all, or a position (-1 is the last).")

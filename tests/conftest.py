@@ -1,5 +1,7 @@
-"""What all tests share: no model hub is ever asked."""
+"""What all tests share: no model hub is asked, and tiny models run on one thread."""
 
 import os
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
+# Before anything imports huggingface_hub or torch.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads cost tiny models more than work

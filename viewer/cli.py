@@ -7,7 +7,9 @@ import typer
 
 
 def view(
-    store: Annotated[Path, typer.Argument(help="The folder of a store.")],
+    store: Annotated[
+        Path, typer.Argument(metavar="STORE", help="Folder that a sweep has written.")
+    ],
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5006,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     browser: Annotated[
@@ -15,6 +17,12 @@ def view(
     ] = True,
 ) -> None:
     """Look at a store in the browser: its runs, prompts and predictions."""
-    from .serve import serve
+    from flowglass.store.store import open_store
 
-    serve(store, host=host, port=port, open_browser=browser)
+    from .address import check_free
+
+    check_free(host, port)
+    with open_store(store) as opened:
+        from .serve import serve  # Panel takes seconds; mistakes are told before
+
+        serve(opened, path=str(store), host=host, port=port, open_browser=browser)

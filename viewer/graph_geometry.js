@@ -12,14 +12,15 @@ const POST_AT = 0.82
 
 const clamp = (low, value, high) => Math.max(low, Math.min(high, value))
 
-// `labels`: measured widths of the widest token and the widest prediction.
+// `labels`: the measured widths of the tokens and of the predictions.
 function layoutOf({ layers, positions, parallel, width, height, labels }) {
-  const widest = Math.min(LABEL_SPAN, Math.max(labels.tokens, labels.predictions))
   const room = width - GUTTER - 12
-  const flat = widest + 14 <= clamp(26, room / positions, 112)
-  const tail = flat ? 0 : widest * Math.cos(SLANT)
-  const columnWidth = clamp(26, (room - tail) / positions, 112)
-  const span = (w) => (flat ? 18 : Math.min(LABEL_SPAN, w) * Math.sin(SLANT) + 10)
+  const roomiest = columnWidthOf(room, positions)
+  const widest = (widths) => Math.min(LABEL_SPAN, Math.max(24, ...widths))
+  const flat = widest([...labels.tokens, ...labels.predictions]) + 14 <= roomiest
+  const tail = flat ? 0 : tailOf(labels, positions, roomiest)
+  const columnWidth = columnWidthOf(room - tail, positions)
+  const span = (widths) => (flat ? 18 : widest(widths) * Math.sin(SLANT) + 10)
   const top = span(labels.predictions) + 22
   const bottom = span(labels.tokens) + 14
   const rowHeight = clamp(16, (height - top - bottom) / (layers + 0.5), 104)
@@ -46,6 +47,19 @@ function layoutOf({ layers, positions, parallel, width, height, labels }) {
   }
 }
 
+function columnWidthOf(room, positions) {
+  return clamp(22, room / positions, 112)
+}
+
+// How far slanting labels reach out of the last column.
+function tailOf({ tokens, predictions }, positions, columnWidth) {
+  const reach = tokens.map((width, p) => {
+    const label = Math.min(LABEL_SPAN, Math.max(width, predictions[p]))
+    return label * Math.cos(SLANT) - (positions - p - 0.5) * columnWidth
+  })
+  return Math.max(0, ...reach)
+}
+
 // The walk's row of a (layer, step): 0 is the topmost.
 function rowOfStep(layout, layer, step) {
   return (layout.layers - 1 - layer) * layout.steps + (step === STEP.attn ? 1 : 0)
@@ -64,12 +78,15 @@ function curveOf(layout, line) {
   }
   let swing = 0
   if (line.kind === KIND.ffn) swing = (squareX(layout, line.key) - x0) * (4 / 3)
-  if (line.kind === KIND.attn) swing = -Math.min(16, layout.columnWidth * 0.24) * (4 / 3)
+  if (line.kind === KIND.attn) {
+    swing = -Math.min(16, layout.columnWidth * 0.24, layout.rowHeight * 0.45) * (4 / 3)
+  }
   return [x0, y0, x0 + swing, y0 + rise * 0.25, x0 + swing, y0 + rise * 0.75, x1, y1]
 }
 
 function squareX(layout, position) {
-  return layout.x(position) + Math.min(26, layout.columnWidth * 0.27)
+  const offset = Math.min(26, layout.columnWidth * 0.27, layout.rowHeight * 0.6)
+  return layout.x(position) + offset
 }
 
 function squareY(layout, line) {

@@ -67,7 +67,7 @@ const MARKUP = `
   </div>
   <div class="tip" hidden></div>
   <p class="hint">Click a token to make it the target. <kbd>[</kbd> <kbd>]</kbd>
-    threshold, <kbd>←</kbd> <kbd>↑</kbd> <kbd>→</kbd> <kbd>↓</kbd> walk the states,
-    <kbd>Enter</kbd> make its token the target.</p>
+    threshold, <kbd>←</kbd> <kbd>↑</kbd> <kbd>→</kbd> <kbd>↓</kbd> walk,
+    <kbd>Enter</kbd> target.</p>
   <div class="spoken" role="status" aria-live="polite"></div>
 </div>`

@@ -1,5 +1,5 @@
-// What the tooltip says of the thing under the pointer: a title, its tokens, and rows of
-// name and value. Plain text; it is set as text, for tokens are other people's.
+// The tooltip: what it says of the thing under the pointer (a title, its tokens, rows of
+// name and value), and where it stands. Set as text, for tokens are other people's.
 
 const KIND_NAME = ["attention", "residual", "FFN"]
 const MOST_HEADS = 8
@@ -56,4 +56,28 @@ function describeLine(line, token) {
     tokens: moves ? `${token(line.key)} → ${token(line.query)}` : token(line.query),
     rows,
   }
+}
+
+// Fill the tooltip and put it beside (x, y) of the graph, inside it.
+function placeTip(tip, graph, said, x, y) {
+  tip.hidden = false
+  tip.replaceChildren(
+    element("div", "title", said.title),
+    element("div", "tokens", said.tokens),
+    ...said.rows.map(([name, value]) => {
+      const row = element("div", "row", "")
+      row.append(element("span", "", name), element("b", "", value))
+      return row
+    }),
+  )
+  const below = y + 18 + tip.offsetHeight < graph.clientHeight
+  tip.style.left = `${clamp(0, x + 16, graph.clientWidth - tip.offsetWidth - 4)}px`
+  tip.style.top = `${below ? y + 18 : Math.max(0, y - tip.offsetHeight - 12)}px`
+}
+
+function element(tag, className, text) {
+  const made = document.createElement(tag)
+  made.className = className
+  made.textContent = text
+  return made
 }

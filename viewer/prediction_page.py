@@ -26,14 +26,14 @@ STRENGTH = (
     ),
 )
 ATTENTION_COLUMNS = (
-    Column("layer", "Layer", width="48px", align="right"),
-    Column("head", "Head", width="44px", align="right"),
+    Column("layer", "Layer", width="52px", align="right"),
+    Column("head", "Head", width="52px", align="right"),
     Column("source", "From", kind="token"),
     Column("destination", "To", kind="token"),
     *STRENGTH,
 )
 FFN_COLUMNS = (
-    Column("layer", "Layer", width="48px", align="right"),
+    Column("layer", "Layer", width="52px", align="right"),
     Column("destination", "At", kind="token"),
     *STRENGTH,
 )

@@ -60,7 +60,7 @@ class GraphView {
   measure() {
     const c = this.canvas.getContext("2d")
     c.font = labelFont(this.graph, true)
-    const widest = (texts) => Math.max(24, ...texts.map((t) => c.measureText(t).width))
+    const widths = (texts) => texts.map((text) => c.measureText(text).width)
     const width = this.scroll.clientWidth
     this.layout = layoutOf({
       layers: this.model.layers,
@@ -69,8 +69,8 @@ class GraphView {
       width,
       height: Math.max(380, innerHeight - 330),
       labels: {
-        tokens: widest(this.words.tokens),
-        predictions: widest(this.words.predictions),
+        tokens: widths(this.words.tokens),
+        predictions: widths(this.words.predictions),
       },
     })
     const height = this.layout.totalHeight
@@ -299,33 +299,14 @@ class GraphView {
   }
 
   showTip(thing, x, y) {
-    const { tip, graph, model, layout, scene } = this
-    tip.hidden = !thing
+    this.tip.hidden = true
     if (!thing) return
-    const { tokens, predictions, probabilities } = model
+    const { tokens, predictions, probabilities } = this.model
+    const { layout, scene } = this
     const said = describe(thing, { layout, scene, tokens, predictions, probabilities })
-    tip.replaceChildren(
-      element("div", "title", said.title),
-      element("div", "tokens", said.tokens),
-      ...said.rows.map(([name, value]) => {
-        const row = element("div", "row", "")
-        row.append(element("span", "", name), element("b", "", value))
-        return row
-      }),
-    )
-    const top = this.scroll.offsetTop + y
-    const below = top + 18 + tip.offsetHeight < graph.clientHeight
-    tip.style.left = `${clamp(0, x + 16, graph.clientWidth - tip.offsetWidth - 4)}px`
-    tip.style.top = `${below ? top + 18 : Math.max(0, top - tip.offsetHeight - 12)}px`
+    placeTip(this.tip, this.graph, said, x, this.scroll.offsetTop + y)
     this.spoken.textContent = `${said.title}, ${said.tokens}`
   }
-}
-
-function element(tag, className, text) {
-  const made = document.createElement(tag)
-  made.className = className
-  made.textContent = text
-  return made
 }
 
 export function render({ model, el }) {

@@ -24,7 +24,7 @@ SOURCES = (
     "routes.js",
     "graph_geometry.js",
     "graph_paint.js",
-    "graph_words.js",
+    "graph_tip.js",
     "graph_markup.js",
     "route_graph.js",
 )

@@ -1,19 +1,16 @@
 """Serves a store's viewer from this machine, and lets the page reach nothing else."""
 
-import errno
-import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import panel as pn
 from panel.io.resources import LOCAL_DIST
 from panel.io.server import DocHandler
 
-from flowglass.store.store import Store, open_store
+from flowglass.store.store import Store
 
+from .address import LOOPBACK, allowed_origins
 from .app import App
-from .errors import ViewError
 
 THREADS = 4
 """A slow question of one reader does not hold up another's."""
@@ -21,32 +18,28 @@ THREADS = 4
 PATIENCE_MS = 60_000
 """How long a session waits for its browser: a slow one needs more than Bokeh's 15 s."""
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-EVERYWHERE = ("0.0.0.0", "::", "")
 
-
-def serve(path: Path | str, *, host: str, port: int, open_browser: bool) -> None:
-    """Serve the viewer of the store at `path` until interrupted."""
-    check_port(host, port)
-    with open_store(path) as store:
-        origins = allowed_origins(host, port)
-        protect(origins)
-        pn.config.nthreads = THREADS  # type: ignore[misc]  # has a setter
-        pn.extension()
-        address = f"http://{origins[0]}"
-        print(f"flowglass shows {path} at {address}  (Ctrl+C stops it)", flush=True)
-        if host not in LOOPBACK:
-            print("Anyone who can reach this machine can read the store.", flush=True)
-        pn.serve(
-            session(store, str(path)),
-            address=host,
-            port=port,
-            websocket_origin=origins,
-            show=open_browser,
-            verbose=False,
-            title="flowglass",
-            unused_session_lifetime=PATIENCE_MS,
-        )
+def serve(store: Store, *, path: str, host: str, port: int, open_browser: bool) -> None:
+    """Serve the viewer of a store, which was given as `path`, until interrupted."""
+    origins = allowed_origins(host, port)
+    protect(origins)
+    pn.config.nthreads = THREADS  # type: ignore[misc]  # has a setter
+    pn.extension()
+    print(
+        f"flowglass shows {path} at http://{origins[0]}  (Ctrl+C stops it)", flush=True
+    )
+    if host not in LOOPBACK:
+        print("Anyone who can reach this machine can read the store.", flush=True)
+    pn.serve(
+        session(store, path),
+        address=host,
+        port=port,
+        websocket_origin=origins,
+        show=open_browser,
+        verbose=False,
+        title="flowglass",
+        unused_session_lifetime=PATIENCE_MS,
+    )
 
 
 def session(store: Store, path: str) -> Callable[[], Any]:
@@ -62,39 +55,6 @@ def session(store: Store, path: str) -> Callable[[], Any]:
         return App(store, path=path, query=location.search if location else "").page
 
     return build
-
-
-def check_port(host: str, port: int) -> None:
-    """Refuse a port or host that cannot be listened on, before anything is loaded."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise ViewError(_why(error, host, port)) from error
-
-
-def _why(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use: choose another with --port"
-    if error.errno == errno.EACCES:
-        return f"port {port} needs more rights: choose one above 1023 with --port"
-    return f"cannot listen on {host}:{port} ({error.strerror}): give another --host"
-
-
-def allowed_origins(host: str, port: int) -> list[str]:
-    """Where a page may come from that opens a session; never everywhere.
-
-    >>> allowed_origins("127.0.0.1", 5006)
-    ['127.0.0.1:5006', 'localhost:5006']
-    """
-    names = ["127.0.0.1", "localhost"]
-    if host in EVERYWHERE:
-        names += [socket.gethostname(), socket.getfqdn()]
-    elif host not in LOOPBACK:
-        names = [host]
-    return [f"{name}:{port}" for name in dict.fromkeys(names)]
 
 
 def protect(origins: list[str]) -> None:

@@ -18,21 +18,23 @@ def target_words(prediction: Prediction, target: int) -> str:
         "the model predicts</p>",
         f"<p class='top'>{_token(here['top_token'])}"
         f"<span class='share'>{percent(here['top_prob'])}</span></p>",
-        _answer_line(prediction.prompt, stored),
-        _actual_line(prediction.tokens, target),
+        _answer_line(prediction, stored) or _actual_line(prediction.tokens, target),
     ]
     return "".join(line for line in lines if line)
 
 
-def _answer_line(prompt: Row, stored: Row | None) -> str:
-    """How the answer fared, where the sweep recorded it."""
+def _answer_line(prediction: Prediction, stored: Row | None) -> str:
+    """How the answer's token that is due here fared, where the sweep recorded it."""
     if stored is None or stored["answer_rank"] is None:
         return ""
+    prompt, following = prediction.prompt, prediction.tokens[stored["target"] + 1 :]
     verdict = "good" if stored["correct"] else "bad"
     mark = "✓" if stored["correct"] else "✗"
-    answer = prompt["answer"] or ""
+    answer = _token(prompt["answer"] or "")
+    if following and stored["reason"] == "answer":
+        answer += f" (here {_token(following[0]['token'])})"
     words = (
-        f"<p class='{verdict}'>{mark} The answer {_token(answer)} comes "
+        f"<p class='{verdict}'>{mark} The answer {answer} comes "
         f"{ordinal(stored['answer_rank'])}, with {percent(stored['answer_prob'])}.</p>"
     )
     if stored["distractor_prob"] is not None and prompt["distractor"]:

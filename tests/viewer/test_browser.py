@@ -163,6 +163,7 @@ def test_a_click_on_a_token_makes_it_the_target(tab: Tab) -> None:
 
     page.go_back()
     expect(graph).to_have_attribute("data-target", "9")
+    expect(page.get_by_test_id("token-9")).to_have_attribute("aria-selected", "true")
 
 
 def test_keys_walk_the_graph(tab: Tab) -> None:
@@ -180,6 +181,7 @@ def test_keys_walk_the_graph(tab: Tab) -> None:
     page.keyboard.press("Enter")
 
     expect(graph).to_have_attribute("data-target", "12")
+    expect(page).to_have_url(re.compile("target=12"))
 
 
 def test_hovering_tells_what_an_edge_is(tab: Tab) -> None:

@@ -18,7 +18,9 @@ from flowglass.viewer.route_graph import pack_edges
 
 from .synthetic import Shape, make_edges
 
-SOURCE = (Path(route_graph.__file__).parent / "routes.js").read_text()
+HERE = Path(route_graph.__file__).parent
+SOURCE = (HERE / "routes.js").read_text()
+TIP = (HERE / "graph_tip.js").read_text()
 ROUTES = """({ packed, shape, targets, thresholds }) => {
     SOURCE
     const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0))
@@ -181,3 +183,39 @@ def test_packing_keeps_large_positions_and_no_head(page: Page) -> None:
     )
 
     assert back == [[0.25, 0.75], [70_000] * 2, [65_536, 70_000], [31, -1], [0, 1]]
+
+
+def test_the_tooltip_of_a_line_lists_its_heads(page: Page) -> None:
+    """Layer, kind, tokens, the sum, and what each head brings, the strongest first."""
+    line = {
+        "layer": 3,
+        "kind": 0,
+        "key": 1,
+        "query": 2,
+        "contribution": 0.3,
+        "survives": 0.2,
+        "heads": [
+            {"head": 7, "contribution": 0.2},
+            {"head": 0, "contribution": 0.1},
+        ],
+    }
+
+    said = page.evaluate(
+        """(line) => { SOURCE; TIP
+        const tokens = ["<s>", "·a", "·b"]
+        return describe({ what: "line", line }, { tokens }) }""".replace(
+            "SOURCE", SOURCE
+        ).replace("TIP", TIP),
+        line,
+    )
+
+    assert said == {
+        "title": "Layer 3 · attention, 2 heads",
+        "tokens": "·a (1) → ·b (2)",
+        "rows": [
+            ["contribution", "0.300"],
+            ["survives to", "0.200"],
+            ["head 7", "0.200"],
+            ["head 0", "0.100"],
+        ],
+    }

@@ -1,6 +1,8 @@
-"""Serving: what is refused, and what the page may reach."""
+"""Starting the viewer: what is refused, and what the page may reach."""
 
 import socket
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -11,8 +13,10 @@ from panel.io.state import set_curdoc
 
 from flowglass.store import open_store
 from flowglass.store.errors import StoreError
+from flowglass.viewer.address import allowed_origins, check_free
+from flowglass.viewer.cli import view
 from flowglass.viewer.errors import ViewError
-from flowglass.viewer.serve import allowed_origins, check_port, serve, session
+from flowglass.viewer.serve import session
 
 
 def test_a_port_in_use_is_refused_in_one_line() -> None:
@@ -22,26 +26,34 @@ def test_a_port_in_use_is_refused_in_one_line() -> None:
         other.listen()
         port = other.getsockname()[1]
 
-        with pytest.raises(
-            ViewError, match=f"port {port} .* in use: .*--port"
-        ) as error:
-            check_port("127.0.0.1", port)
+        said = f"port {port} .* in use: .*--port"
+        with pytest.raises(ViewError, match=said) as error:
+            check_free("127.0.0.1", port)
 
     assert error.value.exit_code == 2
     assert "\n" not in str(error.value)
 
 
-def test_a_host_of_another_machine_is_refused() -> None:
-    """An address that is not ours cannot be listened on."""
-    with pytest.raises(ViewError, match="--host"):
-        check_port("192.0.2.1", 5006)
+@pytest.mark.parametrize(("host", "port"), [("192.0.2.1", 5006), ("127.0.0.1", 70_000)])
+def test_an_address_that_is_not_ours_is_refused(host: str, port: int) -> None:
+    """Another machine's, or a port that does not exist."""
+    with pytest.raises(ViewError, match=r"--host|--port"):
+        check_free(host, port)
 
 
 def test_a_store_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """Before any server starts."""
     with pytest.raises(StoreError, match="nowhere") as error:
-        serve(tmp_path / "nowhere", host="127.0.0.1", port=0, open_browser=False)
+        view(tmp_path / "nowhere", port=0)
     assert error.value.exit_code == 2
+
+
+def test_the_command_imports_nothing_that_takes_time() -> None:
+    """`flowglass --help` loads every cli.py."""
+    heavy = "{'panel', 'bokeh', 'duckdb', 'pyarrow', 'numpy'}"
+    code = f"import sys, flowglass.viewer.cli; print({heavy} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
 
 
 def test_no_origin_is_a_wildcard() -> None:
@@ -51,6 +63,7 @@ def test_no_origin_is_a_wildcard() -> None:
         assert origins
         assert not any("*" in origin for origin in origins)
     assert allowed_origins("10.0.0.5", 80) == ["10.0.0.5:80"]
+    assert allowed_origins("::1", 80) == ["[::1]:80"]
 
 
 def test_a_session_made_anew_stays_on_this_machine(store_path: Path) -> None:

@@ -18,6 +18,7 @@ def prediction(**target: Any) -> Prediction:
     ]
     stored = {
         "target": 2,
+        "reason": "last",
         "answer_rank": 0,
         "answer_prob": 0.25,
         "distractor_prob": None,
@@ -42,6 +43,13 @@ def test_the_answer_that_did_not_says_where_it_came() -> None:
     """Rank 6 of the store is the 7th for a reader."""
     words = target_words(prediction(correct=False, answer_rank=6), 2)
     assert "✗ The answer <code>John</code> comes 7th" in words
+
+
+def test_an_answer_of_several_tokens_says_which_is_due() -> None:
+    """At an answer target the prompt goes on with the token that was due."""
+    words = target_words(prediction(target=1, reason="answer"), 1)
+    assert "The answer <code>John</code> (here <code>·met</code>) comes first" in words
+    assert "goes on" not in words
 
 
 def test_another_position_says_how_the_prompt_goes_on() -> None:

@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STORE ?= runs
+LIMIT ?= 200
 TASKS := ioi induction greater_than agreement facts translation colors addition sentences
 
 .PHONY: demo test lint bench soak clean
 
 demo: .venv/ready
 	for model in tiny-gpt2 tiny-llama; do \
-	  $(BIN)/flowglass sweep --model $$model $(TASKS:%=--data %) --targets answer \
+	  $(BIN)/flowglass sweep --model $$model $(TASKS:%=--data %) --targets answer --tensors dense --limit $(LIMIT) \
 	    --store $(STORE) || exit; done
 	@echo; $(BIN)/flowglass sql $(STORE) "$$(cat docs/active-heads.sql)"
 	@echo "next: open a prompt in the viewer and click a token; or ask your own question:"

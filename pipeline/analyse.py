@@ -1,10 +1,11 @@
 """One batch of prompts to rows of every table: the only file that knows the order.
 
 1. Pad the batch, run the model once; every layer is decomposed as it streams by.
-2. Contributions are rounded and cut off: `edges`, `steps`, `heads`.
+2. Contributions are rounded and cut off: `edges`, `steps`, `heads`, `neurons`.
 3. The routes of each prompt's targets: `routes`, `importance`.
 4. What the model predicts: `tokens`, `targets`, `prompts`.
-5. A prompt whose parts do not sum to the whole goes to `quarantine` instead.
+5. What states and writes say in tokens: `lens`, `writes`, `logit_attribution`.
+6. A prompt whose parts do not sum to the whole goes to `quarantine` instead.
 """
 
 from collections import defaultdict
@@ -20,14 +21,20 @@ from torch import Tensor
 
 from flowglass.store.rollup import component_stats
 
+from .attribution import ask, attribution_rows
 from .batch import Batch, pad, sources_of
 from .capture import stream
 from .contributions import Step
-from .decompose import LayerCapture, attention_step, ffn_step
+from .decompose import LayerCapture, attention_step, ffn_step, neuron_step
+from .dense_rows import tensor_rows
+from .history import History
 from .model import CLOSURE_BOUNDS, LoadedModel
+from .neurons import neuron_rows, top_neurons
+from .predictions import Prediction
+from .projections import Projector
 from .prompt_rows import predict_next, prompt_rows, target_rows, token_rows
 from .prompts import TokenisedPrompt
-from .route_rows import route_rows
+from .route_rows import RouteRows, route_rows
 from .rows import (
     Columns,
     EdgeColumns,
@@ -38,6 +45,7 @@ from .rows import (
     step_rows,
     stored_edges,
 )
+from .selection import select
 from .settings import Settings
 from .text import TokenText
 
@@ -84,6 +92,7 @@ def analyse(
     columns: dict[str, list[Columns]] = defaultdict(list)
     graph: list[EdgeColumns] = []
     closure = WorstClosure.of(len(prompts))
+    history = History.of(batch)
 
     def record(layer: int, name: str, step: Step, error: Tensor, on: Tensor) -> None:
         closure.see(layer, name, error, frame.valid)
@@ -105,11 +114,31 @@ def analyse(
             on_step(layer, name, step, on)
 
     def consume(layer: int, capture: LayerCapture) -> None:
-        step, error = attention_step(capture, model.weights[layer])
+        weights = model.weights[layer]
+        step, error = attention_step(capture, weights.attention)
         record(layer, "attn", step, error, capture.pattern)
         columns["heads"].append(head_rows(step.attn, sources, frame, layer=layer))
+        if settings.tensors == "dense":
+            columns["tensors"] += tensor_rows(
+                step.attn,
+                capture.pattern,
+                frame,
+                layer=layer,
+                precision=settings.precision,
+            )
         step, error = ffn_step(capture)
         record(layer, "ffn", step, error, capture.pattern)
+        shares, error = neuron_step(capture, weights.ffn)
+        closure.see(layer, "neuron", error, frame.valid)
+        top = top_neurons(
+            shares,
+            capture.activation,
+            settings.neurons,
+            cutoff=settings.cutoff,
+            round_=round_,
+        )
+        columns["neurons"].append(neuron_rows(top, frame, layer=layer))
+        history.keep(capture, weights, top)
 
     logits = stream(model.module, model.anatomy, batch.ids, frame.valid.long(), consume)
     routes = route_rows(
@@ -127,8 +156,44 @@ def analyse(
         target_rows(logits, predicted, batch, routes.n_edges, token_text)
     ]
     columns["prompts"] = [prompt_rows(batch, closure.error)]
+    columns |= meanings(model, batch, history, routes, predicted, settings, token_text)
     tables = {name: as_table(name, parts) for name, parts in columns.items()}
     return set_aside(tables, batch, closure, bound=CLOSURE_BOUNDS[model.dtype])
+
+
+def meanings(
+    model: LoadedModel,
+    batch: Batch,
+    history: History,
+    routes: RouteRows,
+    predicted: Prediction,
+    settings: Settings,
+    token_text: TokenText,
+) -> dict[str, list[Columns]]:
+    """What needs the unembedding: `lens`, `writes` and `logit_attribution`."""
+    readout, weights = model.readout, model.weights
+    row, position = history.targets
+    at_targets = predicted.top_id[row.cpu(), position.cpu()]
+    asked = ask(batch, history, readout, at_targets.tolist())
+    projector = Projector(
+        history=history,
+        readout=readout,
+        frame=batch.frame,
+        token_text=token_text,
+        top_tokens=settings.top_tokens,
+        final_scale=readout.scale_at(history.states[-1]),
+    )
+    if settings.project != "none":
+        selection = select(settings.project, history, routes, batch.frame.valid)
+        projector.states_and_blocks(selection)
+        for layer, own in enumerate(weights):
+            projector.heads(layer, selection, own)
+            projector.neurons(layer, selection, own)
+    return {
+        "lens": projector.lens,
+        "writes": projector.writes,
+        "logit_attribution": [*attribution_rows(asked, history, readout, weights)],
+    }
 
 
 def roll_up(tables: dict[str, pa.Table], model: LoadedModel, cutoff: float) -> pa.Table:

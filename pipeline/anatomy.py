@@ -6,7 +6,7 @@ alone prove nothing, so every prompt's closure is measured as well (contribution
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
 
@@ -15,30 +15,42 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from .decompose import OutputWeights
+from .decompose import FfnWeights, OutputWeights
 from .errors import ModelError
 
 
 @dataclass(frozen=True)
 class BlockStyle:
-    """The names of a sequential block's parts, as transformers gives them."""
+    """The names of a model's parts, and of a sequential block's, in transformers."""
 
     layers: str
+    final_norm: str
     attention: str
     out_proj: str
     mid_norm: str
     """The norm that reads `resid_mid`."""
     ffn: str
+    down_proj: str
 
 
 STYLES = {
-    "GPT-2": BlockStyle("transformer.h", "attn", "attn.c_proj", "ln_2", "mlp"),
+    "GPT-2": BlockStyle(
+        layers="transformer.h",
+        final_norm="transformer.ln_f",
+        attention="attn",
+        out_proj="attn.c_proj",
+        mid_norm="ln_2",
+        ffn="mlp",
+        down_proj="mlp.c_proj",
+    ),
     "Llama": BlockStyle(
-        "model.layers",
-        "self_attn",
-        "self_attn.o_proj",
-        "post_attention_layernorm",
-        "mlp",
+        layers="model.layers",
+        final_norm="model.norm",
+        attention="self_attn",
+        out_proj="self_attn.o_proj",
+        mid_norm="post_attention_layernorm",
+        ffn="mlp",
+        down_proj="mlp.down_proj",
     ),
 }
 
@@ -52,6 +64,7 @@ class LayerModules:
     out_proj: nn.Module
     mid_norm: nn.Module
     ffn: nn.Module
+    down_proj: nn.Module
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +73,7 @@ class Anatomy:
 
     style: str
     layers: tuple[LayerModules, ...]
+    final_norm: nn.Module
     block_kind: str
     n_heads: int
     n_kv_heads: int
@@ -78,32 +92,29 @@ def find_anatomy(model: PreTrainedModel) -> Anatomy:
     for name, style in STYLES.items():
         try:
             blocks = attrgetter(style.layers)(model)
+            final_norm = attrgetter(style.final_norm)(model)
             layers = tuple(
-                LayerModules(
-                    block,
-                    *(
-                        attrgetter(part)(block)
-                        for part in (
-                            style.attention,
-                            style.out_proj,
-                            style.mid_norm,
-                            style.ffn,
-                        )
-                    ),
-                )
-                for block in blocks
+                LayerModules(block, *_parts(block, style)) for block in blocks
             )
         except AttributeError:
             continue
-        return _measure(model, name, layers)
+        return _measure(model, name, layers, final_norm)
     raise ModelError(
         f"{type(model).__name__} cannot be decomposed: its blocks are neither "
         f"{' nor '.join(f'{name}-style' for name in STYLES)}"
     )
 
 
+def _parts(block: nn.Module, style: BlockStyle) -> Iterator[nn.Module]:
+    names = (field.name for field in fields(LayerModules) if field.name != "block")
+    return (attrgetter(getattr(style, name))(block) for name in names)
+
+
 def _measure(
-    model: PreTrainedModel, style: str, layers: tuple[LayerModules, ...]
+    model: PreTrainedModel,
+    style: str,
+    layers: tuple[LayerModules, ...],
+    final_norm: nn.Module,
 ) -> Anatomy:
     config: Any = model.config.get_text_config(decoder=True)
     n_heads = config.num_attention_heads
@@ -114,6 +125,7 @@ def _measure(
     return Anatomy(
         style=style,
         layers=layers,
+        final_norm=final_norm,
         block_kind="sequential",
         n_heads=n_heads,
         n_kv_heads=getattr(config, "num_key_value_heads", None) or n_heads,
@@ -124,12 +136,16 @@ def _measure(
     )
 
 
-def linear_weight(module: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """A linear map's weight as [in, out], and its bias."""
+def linear_map(module: nn.Module, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """A linear map's weight as [in, out] and its bias, zeros where it has none."""
     weight, bias = module.weight, module.bias
     assert isinstance(weight, Tensor)
     assert bias is None or isinstance(bias, Tensor)
-    return (weight if isinstance(module, Conv1D) else weight.T), bias
+    weight = weight.detach().to(dtype)
+    weight = weight if isinstance(module, Conv1D) else weight.T
+    if bias is None:
+        return weight, weight.new_zeros(weight.shape[1])
+    return weight, bias.detach().to(dtype)
 
 
 @contextmanager
@@ -165,11 +181,13 @@ def output_weights(
     `value_at_zero` [batch, head, key, d_head] is the value while the attention reads
     zeros, repeated to query heads.
     """
-    weight, bias = linear_weight(layer.out_proj)
-    weight = weight.to(dtype)
+    weight, bias = linear_map(layer.out_proj, dtype)
     b_v = value_at_zero[0, :, 0].to(dtype)
     return OutputWeights(
-        w_o=weight.reshape(b_v.shape[0], -1, weight.shape[1]),
-        b_o=weight.new_zeros(weight.shape[1]) if bias is None else bias.to(dtype),
-        b_v=b_v,
+        w_o=weight.reshape(b_v.shape[0], -1, weight.shape[1]), b_o=bias, b_v=b_v
     )
+
+
+def ffn_weights(layer: LayerModules, *, dtype: torch.dtype) -> FfnWeights:
+    """The layer's down projection, from its parameters."""
+    return FfnWeights(*linear_map(layer.down_proj, dtype))

@@ -124,6 +124,7 @@ def stream(
             (layer.block, before, enter("resid_pre")),
             (layer.attention, after, leave("attn_write")),
             (layer.mid_norm, before, enter("resid_mid")),
+            (layer.down_proj, before, enter("activation")),
             (layer.ffn, after, leave("ffn_write")),
             (layer.block, after, done(index)),
         ]

@@ -33,6 +33,19 @@ def sweep(
     precision: Annotated[
         str, typer.Option(help="rounded (7 mantissa bits) or full.")
     ] = "rounded",
+    neurons: Annotated[
+        int, typer.Option(help="Most neurons stored of a layer and position.")
+    ] = 16,
+    project: Annotated[
+        str,
+        typer.Option(help="What is read in tokens: routes, all (slow) or none."),
+    ] = "routes",
+    top_tokens: Annotated[
+        int, typer.Option(help="Tokens stored of each state and write.")
+    ] = 10,
+    tensors: Annotated[
+        str, typer.Option(help="sparse, or dense: store whole attention maps too.")
+    ] = "sparse",
     bos: Annotated[
         str, typer.Option(help="Start token: add, tokenizer or none.")
     ] = "add",
@@ -72,6 +85,10 @@ def sweep(
             targets=targets,
             cutoff=cutoff,
             precision=precision,  # type: ignore[arg-type]  # Settings checks it
+            neurons=neurons,
+            project=project,  # type: ignore[arg-type]
+            top_tokens=top_tokens,
+            tensors=tensors,  # type: ignore[arg-type]
             bos=bos,  # type: ignore[arg-type]
             dtype=dtype,
             device=device,

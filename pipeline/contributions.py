@@ -1,8 +1,8 @@
 """CORE MATHS: how much each part contributes to the whole (DESIGN 2.2, 2.3).
 
 1. `proximity`: by how much a part brings the whole nearer, in the L1 norm.
-2. `attention_proximity`: the same for every (head, key) part of every query, without
-   ever holding all parts.
+2. `proximities_of_multiples`: the same for parts that are multiples of few vectors, as
+   the heads' and the neurons' are, without ever holding all parts.
 3. `contributions`: proximities normalised over the parts of a step.
 4. `closure`: whether the parts sum to the whole.
 
@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 TILE_ON_CPU = 2**18
-"""Floats of the one intermediate of `attention_proximity`: 1 MB stays in the cache."""
+"""Floats of the one intermediate below: 1 MB stays in the cache."""
 
 TILE_ELSEWHERE = 2**26
 
@@ -37,41 +37,44 @@ def proximity(
     return (whole.abs() - (whole - part).abs()).sum(-1).clamp_min(0)
 
 
-def attention_proximity(
-    pattern: Float[Tensor, "batch head query key"],
-    head_values: Float[Tensor, "batch head key d_model"],
+def proximities_of_multiples(
+    coefficient: Float[Tensor, "batch head query key"],
+    vectors: Float[Tensor, "batch head key d_model"],
     whole: Float[Tensor, "batch query d_model"],
     *,
+    causal: bool,
     tile: int | None = None,
 ) -> Float[Tensor, "batch head query key"]:
-    """The proximity of every part `pattern[h, i, j] * head_values[h, j]` to `whole[i]`.
+    """The proximity of every part `coefficient[h, i, j] * vectors[h, j]` to `whole[i]`.
 
-    Works on `tile` floats at a time, and only on the keys that a tile's queries can
-    see. Keys after the query have a pattern of 0, so their proximity is exactly 0.
+    Works on about `tile` floats at a time. With `causal` only on the keys that a tile's
+    queries can see: those after the query must have a coefficient of 0.
     """
-    batch, heads, n_queries, n_keys = pattern.shape
-    tile = tile or (TILE_ON_CPU if pattern.is_cpu else TILE_ELSEWHERE)
-    per_query = n_keys * whole.shape[-1]
+    batch, heads, n_queries, n_keys = coefficient.shape
+    tile = tile or (TILE_ON_CPU if coefficient.is_cpu else TILE_ELSEWHERE)
+    width = whole.shape[-1]
+    keys_at_once = min(n_keys, max(1, tile // width))
+    per_query = keys_at_once * width
     heads_at_once = min(heads, max(1, tile // (per_query * n_queries)))
     queries_at_once = max(1, tile // (per_query * heads_at_once))
     prompts_at_once = max(1, tile // (per_query * n_queries * heads))
-    result = torch.zeros_like(pattern)
-    for b, h, q in product(
+    result = torch.zeros_like(coefficient)
+    for b, h, q, k in product(
         range(0, batch, prompts_at_once),
         range(0, heads, heads_at_once),
         range(0, n_queries, queries_at_once),
+        range(0, n_keys, keys_at_once),
     ):
         some = slice(b, b + prompts_at_once)
         head = slice(h, h + heads_at_once)
         query = slice(q, q + queries_at_once)
-        keys = slice(0, query.stop)
+        key = slice(k, min(k + keys_at_once, query.stop if causal else n_keys))
         goal = whole[some, None, query, None]
-        part = (
-            pattern[some, head, query, keys, None] * head_values[some, head, None, keys]
-        )
+        times = coefficient[some, head, query, key, None]
+        part = times * vectors[some, head, None, key]
         rest = part.sub_(goal).abs_()
         nearer = torch.sub(goal.abs(), rest, out=rest).sum(-1)
-        result[some, head, query, keys] = nearer.clamp_min_(0)
+        result[some, head, query, key] = nearer.clamp_min_(0)
     return result
 
 
@@ -93,6 +96,11 @@ class Step:
         return Step(*(change(getattr(self, field.name)) for field in fields(self)))
 
 
+def share_of(total: Float[Tensor, "*step"]) -> Float[Tensor, "*step"]:
+    """What turns a proximity into a share of the total; 0 where no part has any."""
+    return torch.where(total > 0, 1 / total, 0)
+
+
 def contributions(proximities: Step) -> Step:
     """Each part's share of the step's proximity.
 
@@ -101,7 +109,7 @@ def contributions(proximities: Step) -> Step:
     """
     p = proximities
     total = p.resid + p.attn.sum((1, 3)) + p.ffn
-    scale = torch.where(total > 0, 1 / total, 0)
+    scale = share_of(total)
     return Step(
         resid=torch.where(total > 0, p.resid * scale, 1),
         attn=p.attn * scale[:, None, :, None],

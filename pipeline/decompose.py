@@ -1,8 +1,10 @@
-"""CORE MATHS: a layer's two writes, taken apart (DESIGN 2.1).
+"""CORE MATHS: a layer's two writes, taken apart (DESIGN 2.1, 2.5).
 
 The attention's write at query i is the sum over heads h and keys j of
 `pattern[h, i, j] * head_values[h, j]`, plus a bias part. A value bias b_V is the same
 for every token, so it is no information from a token: it moves into the bias part.
+
+The FFN's write is the sum over neurons n of `activation[n] * w_down[n]`, plus a bias.
 """
 
 from dataclasses import dataclass
@@ -11,7 +13,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .contributions import Step, attention_proximity, closure, contributions, proximity
+from .contributions import (
+    Step,
+    closure,
+    contributions,
+    proximities_of_multiples,
+    proximity,
+    share_of,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +34,22 @@ class OutputWeights:
 
 
 @dataclass(frozen=True, eq=False)
+class FfnWeights:
+    """What turns one layer's activations into its FFN's write."""
+
+    w_down: Float[Tensor, "neuron d_model"]
+    b_down: Float[Tensor, " d_model"]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerWeights:
+    """The weights of one layer that parts are made of, in the reductions' dtype."""
+
+    attention: OutputWeights
+    ffn: FfnWeights
+
+
+@dataclass(frozen=True, eq=False)
 class LayerCapture:
     """Everything one layer did in one forward pass; all reductions' dtype already."""
 
@@ -35,6 +60,8 @@ class LayerCapture:
     value: Float[Tensor, "batch head key d_head"]
     """As the attention used it, repeated to query heads."""
     attn_write: Float[Tensor, "batch position d_model"]
+    activation: Float[Tensor, "batch position neuron"]
+    """What `w_down` is multiplied by."""
     ffn_write: Float[Tensor, "batch position d_model"]
 
 
@@ -62,7 +89,7 @@ def attention_step(layer: LayerCapture, weights: OutputWeights) -> tuple[Step, T
     whole = layer.resid_mid
     proximities = Step(
         resid=proximity(layer.resid_pre, whole),
-        attn=attention_proximity(layer.pattern, values, whole),
+        attn=proximities_of_multiples(layer.pattern, values, whole, causal=True),
         ffn=torch.zeros_like(whole[..., 0]),
         bias=proximity(bias, whole),
     )
@@ -87,3 +114,36 @@ def ffn_step(layer: LayerCapture) -> tuple[Step, Tensor]:
         layer.resid_mid + layer.ffn_write, whole, layer.resid_mid, layer.ffn_write
     )
     return contributions(proximities), error
+
+
+def neuron_step(
+    layer: LayerCapture, weights: FfnWeights
+) -> tuple[Float[Tensor, "batch position neuron"], Tensor]:
+    """Every neuron's contribution to `resid_post`, beside the residual's.
+
+    Also the closure of the step [batch, query].
+    """
+    whole, n_neurons = layer.resid_post, len(weights.w_down)
+    # One head whose keys are the neurons, one prompt of all positions.
+    nearer = proximities_of_multiples(
+        layer.activation.reshape(1, 1, -1, n_neurons),
+        weights.w_down[None, None],
+        whole.flatten(0, 1)[None],
+        causal=False,
+    ).reshape(layer.activation.shape)
+    total = proximity(layer.resid_mid, whole) + nearer.sum(-1)
+    written = layer.activation @ weights.w_down + weights.b_down
+    error = closure(layer.resid_mid + written, whole, layer.resid_mid, layer.ffn_write)
+    return nearer.mul_(share_of(total)[..., None]), error
+
+
+def head_outputs(
+    layer: LayerCapture, weights: OutputWeights
+) -> Float[Tensor, "batch position head d_head"]:
+    """What each head attended to, before W_O and without the value bias.
+
+    Its product with the head's W_O is the head's write.
+    """
+    return torch.einsum(
+        "bhqk,bhkv->bqhv", layer.pattern, layer.value - weights.b_v[:, None]
+    )

@@ -18,10 +18,18 @@ from transformers import (
 
 from flowglass.datasets.catalog import MODELS
 
-from .anatomy import Anatomy, find_anatomy, output_weights, zero_attention_input
+from .anatomy import (
+    Anatomy,
+    ffn_weights,
+    find_anatomy,
+    output_weights,
+    zero_attention_input,
+)
 from .capture import stream
-from .decompose import LayerCapture, OutputWeights
+from .decompose import LayerCapture, LayerWeights
 from .errors import ModelError
+from .find_readout import find_readout
+from .readout import Readout
 
 # What transformers raises for a missing, unreadable or unsuitable checkpoint.
 LOAD_ERRORS = (
@@ -49,8 +57,9 @@ class LoadedModel:
     name: str
     module: PreTrainedModel
     anatomy: Anatomy
-    weights: tuple[OutputWeights, ...]
+    weights: tuple[LayerWeights, ...]
     """By layer."""
+    readout: Readout
     model_hash: str
     """sha256 over the configuration and every weight as loaded."""
 
@@ -154,7 +163,7 @@ def load_model(
 
 
 def prepare(module: PreTrainedModel, *, name: str) -> LoadedModel:
-    """Check the weights of a loaded module, and find its anatomy and its b_V."""
+    """Check the weights of a loaded module, and find its anatomy and its readout."""
     for key, tensor in module.named_parameters():
         if not tensor.isfinite().all():
             raise ModelError(f"model {name!r} has NaN or infinite weights in {key}")
@@ -168,10 +177,20 @@ def prepare(module: PreTrainedModel, *, name: str) -> LoadedModel:
     with zero_attention_input(anatomy):
         stream(module, anatomy, ids, torch.ones_like(ids), keep_value)
     weights = tuple(
-        output_weights(layer, value, dtype=value.dtype)
+        LayerWeights(
+            output_weights(layer, value, dtype=value.dtype),
+            ffn_weights(layer, dtype=value.dtype),
+        )
         for layer, value in zip(anatomy.layers, at_zero, strict=True)
     )
-    return LoadedModel(name, module, anatomy, weights, hash_weights(module))
+    return LoadedModel(
+        name=name,
+        module=module,
+        anatomy=anatomy,
+        weights=weights,
+        readout=find_readout(module, anatomy, dtype=at_zero[0].dtype),
+        model_hash=hash_weights(module),
+    )
 
 
 def hash_weights(module: PreTrainedModel) -> str:

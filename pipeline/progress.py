@@ -18,22 +18,26 @@ LINE_EVERY_S = 10.0
 
 
 class Reporter(Protocol):
-    """Hears of every prompt that is done."""
+    """Hears of everything that is done; one job after the other."""
 
-    def begin(self, title: str, *, total: int, done: int) -> None:
-        """A sweep of `total` prompts starts; `done` of them were already stored."""
+    def begin(
+        self, title: str, *, total: int, done: int, unit: str = "prompts"
+    ) -> None:
+        """A job of `total` units starts; `done` of them were already stored."""
 
-    def advance(self, *, prompts: int, tokens: int, quarantined: int) -> None:
-        """A batch has been run."""
+    def advance(self, units: int, *, tokens: int = 0, quarantined: int = 0) -> None:
+        """Some more of them are done."""
 
 
 class Silent:
     """Says nothing: the default from Python."""
 
-    def begin(self, title: str, *, total: int, done: int) -> None:
+    def begin(
+        self, title: str, *, total: int, done: int, unit: str = "prompts"
+    ) -> None:
         pass
 
-    def advance(self, *, prompts: int, tokens: int, quarantined: int) -> None:
+    def advance(self, units: int, *, tokens: int = 0, quarantined: int = 0) -> None:
         pass
 
 
@@ -50,7 +54,6 @@ class Bar:
             TextColumn("{task.fields[bad]}"),
             console=console,
         )
-        self._tokens = self._bad = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -64,20 +67,23 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
-    def begin(self, title: str, *, total: int, done: int) -> None:
+    def begin(
+        self, title: str, *, total: int, done: int, unit: str = "prompts"
+    ) -> None:
         self._task = self._progress.add_task(
             title, total=total, completed=done, rate="", bad=""
         )
         self._started = time.monotonic()
+        self._tokens = self._bad = 0
 
-    def advance(self, *, prompts: int, tokens: int, quarantined: int) -> None:
+    def advance(self, units: int, *, tokens: int = 0, quarantined: int = 0) -> None:
         self._tokens += tokens
         self._bad += quarantined
         rate = self._tokens / max(time.monotonic() - self._started, 1e-9)
         self._progress.update(
             self._task,
-            advance=prompts,
-            rate=f"{rate:,.0f} tokens/s",
+            advance=units,
+            rate=f"{rate:,.0f} tokens/s" if self._tokens else "",
             bad=f"{self._bad} quarantined" if self._bad else "",
         )
 
@@ -96,15 +102,17 @@ class Lines:
     ) -> None:
         pass
 
-    def begin(self, title: str, *, total: int, done: int) -> None:
-        self._title, self._total, self._done = title, total, done
+    def begin(
+        self, title: str, *, total: int, done: int, unit: str = "prompts"
+    ) -> None:
+        self._title, self._total, self._done, self._unit = title, total, done, unit
         self._new = self._tokens = self._bad = 0
         self._started = self._said = time.monotonic()
         if done:
-            self._say(f"{done} of {total} prompts are stored already")
+            self._say(f"{done} of {total} {unit} are stored already")
 
-    def advance(self, *, prompts: int, tokens: int, quarantined: int) -> None:
-        self._new += prompts
+    def advance(self, units: int, *, tokens: int = 0, quarantined: int = 0) -> None:
+        self._new += units
         self._tokens += tokens
         self._bad += quarantined
         now = time.monotonic()
@@ -115,8 +123,9 @@ class Lines:
         seconds = max(now - self._started, 1e-9)
         left = (self._total - self._done - self._new) * seconds / self._new
         self._say(
-            f"{self._done + self._new}/{self._total} prompts, "
-            f"{self._tokens / seconds:,.0f} tokens/s, {self._bad} quarantined, "
+            f"{self._done + self._new}/{self._total} {self._unit}, "
+            + (f"{self._tokens / seconds:,.0f} tokens/s, " if self._tokens else "")
+            + (f"{self._bad} quarantined, " if self._bad else "")
             + ("done" if finished else f"about {left:.0f} s left")
         )
 

@@ -30,6 +30,9 @@ class RouteRows:
     importance: list[Columns]
     n_edges: list[int]
     """At the default tau; one entry a target, prompt by prompt."""
+    graph: "Graph"
+    shown: NDArray[np.bool_]
+    """The edges of the graph in some target's route at the default tau."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +87,7 @@ def route_rows(
     routes: list[Columns] = []
     importances: list[Columns] = []
     n_edges = [np.zeros(len(p.targets), np.int64) for p in batch.prompts]
+    shown = np.zeros(len(graph.row), bool)
     # The first target of every prompt in one pass, then the second of those that have
     # one, and so on.
     passes = zip_longest(*([t.position for t in p.targets] for p in batch.prompts))
@@ -96,7 +100,9 @@ def route_rows(
             n_layers=n_layers,
             n_positions=n_rows * width,
         )
-        counts = np.bincount(graph.row[survives > DEFAULT_TAU], minlength=n_rows)
+        at_default = survives > DEFAULT_TAU
+        shown |= at_default
+        counts = np.bincount(graph.row[at_default], minlength=n_rows)
         for row in rows:
             n_edges[row][nth] = counts[row]
         kept = np.flatnonzero(survives > cutoff)
@@ -106,7 +112,7 @@ def route_rows(
             _importance(graph, kept, survives[kept], target, ids, round_)
         )
     flat = [n for counts in n_edges for n in counts.tolist()]
-    return RouteRows(routes, importances, flat)
+    return RouteRows(routes, importances, flat, graph, shown)
 
 
 def _routes(

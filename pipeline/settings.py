@@ -8,6 +8,8 @@ from .errors import PlanError
 from .text import Bos
 
 Precision = Literal["rounded", "full"]
+Project = Literal["routes", "all", "none"]
+Tensors = Literal["sparse", "dense"]
 
 SHARD_PROMPTS = 256
 SHARD_TOKENS = 32_768
@@ -26,6 +28,14 @@ class Settings:
     """Parts at or above this contribution are stored; 0 stores everything."""
     precision: Precision = "rounded"
     """rounded: contributions to 7 mantissa bits; full: float32."""
+    neurons: int = 16
+    """Most neurons stored of a layer and position."""
+    project: Project = "routes"
+    """Which states and writes are read through the unembedding."""
+    top_tokens: int = 10
+    """Tokens stored of each."""
+    tensors: Tensors = "sparse"
+    """dense: every head's whole attention and contributions are stored as well."""
     bos: Bos = "add"
     dtype: str = "auto"
     batch_tokens: int = 4096
@@ -44,13 +54,20 @@ class Settings:
             )
         if not 0 <= self.cutoff < 1:
             raise PlanError(f"cutoff {self.cutoff}: expected at least 0 and below 1")
-        for name, allowed in (("precision", Precision), ("bos", Bos)):
+        for name, allowed in (
+            ("precision", Precision),
+            ("project", Project),
+            ("tensors", Tensors),
+            ("bos", Bos),
+        ):
             if getattr(self, name) not in get_args(allowed):
                 raise PlanError(
                     f"{name} {getattr(self, name)!r}: "
-                    f"expected {' or '.join(get_args(allowed))}"
+                    f"expected {', '.join(get_args(allowed))}"
                 )
-        for name in ("batch_tokens", "limit"):
+        if self.neurons < 0:
+            raise PlanError(f"neurons {self.neurons}: expected at least 0")
+        for name in ("batch_tokens", "limit", "top_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise PlanError(f"{name} {value}: expected at least 1")

@@ -3,6 +3,7 @@
 1. Load the prompts, the tokenizer and the model; plan the shards. What cannot be done
    is said here, before anything runs.
 2. Every shard that is not committed yet: tokenise, batch, analyse, commit.
+3. What the model's neurons mean by themselves, if the store does not have it.
 
 The same command continues an interrupted sweep; another configuration is another run.
 """
@@ -13,7 +14,6 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from flowglass.store.record import utc_now
 from flowglass.store.run import Plan, RunWriter, run_id_of
 from flowglass.store.schema import SCHEMA_VERSION
 
@@ -29,8 +30,9 @@ from .batch import make_batches
 from .corpus import Corpus, Shard, Tokeniser, load_corpus, plan_shards
 from .errors import PipelineError, PlanError
 from .model import LoadedModel, load_model, load_tokenizer
+from .neuron_vocab import store_neuron_vocab
 from .progress import Reporter, Silent
-from .settings import Precision, Settings
+from .settings import Precision, Project, Settings, Tensors
 from .text import Bos, TokenText
 
 QUARANTINE_SHARE = 0.01
@@ -67,6 +69,10 @@ def sweep(
     targets: str | int = "last",
     cutoff: float = 0.01,
     precision: Precision = "rounded",
+    neurons: int = 16,
+    project: Project = "routes",
+    top_tokens: int = 10,
+    tensors: Tensors = "sparse",
     bos: Bos = "add",
     dtype: str = "auto",
     device: str = "auto",
@@ -87,6 +93,10 @@ def sweep(
         targets=str(targets),
         cutoff=cutoff,
         precision=precision,
+        neurons=neurons,
+        project=project,
+        top_tokens=top_tokens,
+        tensors=tensors,
         bos=bos,
         dtype=dtype,
         batch_tokens=batch_tokens,
@@ -171,7 +181,7 @@ def make_plan(
         config=config,
         versions={p: version(p) for p in PACKAGES}
         | {"python": platform.python_version()},
-        started_at=datetime.now(UTC).isoformat(),
+        started_at=utc_now(),
         n_shards=len(shards),
     )
 
@@ -210,6 +220,11 @@ def execute(
             },
         )
         _stop_if_hopeless(writer, shard, tables)
+    settings = tokeniser.settings
+    if settings.neurons:
+        store_neuron_vocab(
+            loaded, writer.root, tokeniser.token_text, settings.top_tokens, report
+        )
     totals = writer.totals()
     return Run(
         run_id=writer.plan.run_id,
@@ -236,7 +251,7 @@ def run_shard(
         for name, table in tables.items():
             parts.setdefault(name, []).append(table)
         report.advance(
-            prompts=len(batch),
+            len(batch),
             tokens=sum(len(prompt) for prompt in batch),
             quarantined=tables["quarantine"].num_rows,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +18,11 @@ from .analyse import analyse, roll_up
 from .contributions import Step
 from .errors import ModelError, PlanError
 from .model import LoadedModel, load_model, load_tokenizer
+from .neuron_vocab import neuron_vocab
 from .prompts import TokenisedPrompt, from_ids, tokenise
 from .route_rows import route_of
 from .rows import rounding
-from .settings import Precision, Settings
+from .settings import Precision, Project, Settings, Tensors
 from .text import Bos, TokenText
 
 
@@ -34,12 +36,23 @@ class Trace:
 
     tables: dict[str, pa.Table]
     prompt: TokenisedPrompt
-    cutoff: float
-    n_layers: int
+    model: LoadedModel
+    settings: Settings
+    token_text: TokenText
     patterns: NDArray[np.float32]
     """[layer, head, query, key]"""
     head_contributions: NDArray[np.float32]
     """[layer, head, query, key]"""
+
+    @cached_property
+    def neuron_vocab(self) -> pa.Table:
+        """What every neuron's weights promote and suppress: 2 * d_model * vocab flops a
+        neuron, so computed when first asked for."""
+        k = self.settings.top_tokens
+        return pa.concat_tables(
+            neuron_vocab(self.model, layer, self.token_text, k)
+            for layer in range(len(self.model.weights))
+        )
 
     def __getattr__(self, name: str) -> pa.Table:
         if name in TABLES:
@@ -53,15 +66,17 @@ class Trace:
         from the end. Raises ValueError for a threshold below the cutoff (what would
         be in that route was not kept) and for a position outside the prompt.
         """
-        if threshold < self.cutoff:
+        if threshold < self.settings.cutoff:
             raise PlanError(
-                f"threshold {threshold} is below the cutoff {self.cutoff}: "
+                f"threshold {threshold} is below the cutoff {self.settings.cutoff}: "
                 "trace with a lower cutoff"
             )
         n = len(self.prompt)
         if not -n <= target < n:
             raise PlanError(f"target {target} lies outside a prompt of {n} tokens")
-        return route_of(self.edges, target % n, threshold, n_layers=self.n_layers)
+        return route_of(
+            self.edges, target % n, threshold, n_layers=len(self.model.weights)
+        )
 
     def attention(self, layer: int, head: int) -> NDArray[np.float32]:
         """The attention probabilities [query, key] of one head."""
@@ -84,6 +99,10 @@ def trace(
     targets: str | int = "last",
     cutoff: float = 0.01,
     precision: Precision = "rounded",
+    neurons: int = 16,
+    project: Project = "routes",
+    top_tokens: int = 10,
+    tensors: Tensors = "sparse",
     bos: Bos = "add",
     dtype: str = "auto",
     device: str = "auto",
@@ -104,6 +123,10 @@ def trace(
         targets=str(targets),
         cutoff=cutoff,
         precision=precision,
+        neurons=neurons,
+        project=project,
+        top_tokens=top_tokens,
+        tensors=tensors,
         bos=bos,
         dtype=dtype,
         truncate=truncate,
@@ -149,8 +172,9 @@ def trace_prompt(
     return Trace(
         tables=tables,
         prompt=prompt,
-        cutoff=settings.cutoff,
-        n_layers=len(loaded.anatomy.layers),
+        model=loaded,
+        settings=settings,
+        token_text=token_text,
         patterns=np.stack(dense.patterns),
         head_contributions=np.stack(dense.contributions),
     )

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from .errors import StoreError
@@ -97,3 +98,8 @@ def as_ranges(ids: Iterable[int]) -> tuple[tuple[int, int], ...]:
         else:
             ranges.append((number, number + 1))
     return tuple(ranges)
+
+
+def utc_now() -> str:
+    """This moment as records and plans write it: ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")

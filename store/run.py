@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from .errors import StoreError
 from .files import LocalFiles
 from .layout import FORMAT, check_format, format_bytes, run_folder
 from .plan import Plan, differences, plan_from_bytes, plan_to_bytes, run_id_of
-from .record import Record, canonical
+from .record import Record, canonical, utc_now
 from .schema import TABLES
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class RunWriter:
             config_sha256=self.plan.config_sha256,
             prompt_ids=prompt_ids,
             info=info,
-            committed_at=_now(),
+            committed_at=utc_now(),
         )
 
     def totals(self) -> dict[str, int]:
@@ -96,7 +95,7 @@ class RunWriter:
 
     def stop(self, reason: str) -> None:
         """Note that the run was stopped on purpose, and why."""
-        said = canonical({"reason": reason, "stopped_at": _now()})
+        said = canonical({"reason": reason, "stopped_at": utc_now()})
         self._publish(f"{self._folder}/stopped.json", said)
 
     def resume(self) -> None:
@@ -130,7 +129,3 @@ class RunWriter:
 
     def _publish(self, path: str, data: bytes) -> bool:
         return publish(self._files, path, data, tmp=f"{self._folder}/tmp")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -9,7 +9,6 @@ from transformers import AutoModelForCausalLM
 
 from flowglass.datasets.catalog import MODELS, builtin_prompts
 from flowglass.pipeline.accuracy import accuracy, is_right
-from flowglass.pipeline.anatomy import linear_weight
 from flowglass.pipeline.model import load_model, load_tokenizer
 
 BARS = {
@@ -64,10 +63,11 @@ def test_models_are_small_and_of_their_kind(name: str) -> None:
     assert (folder / "model.safetensors").stat().st_size <= 2.5e6
     loaded = load_model(name, dtype="float16")
     assert loaded.dtype == torch.float16
-    biases = [weights.b_v.abs().max().item() for weights in loaded.weights]
+    attentions = [weights.attention for weights in loaded.weights]
+    biases = [own.b_v.abs().max().item() for own in attentions]
     if name == "tiny-gpt2":
         assert min(biases) > 0
-        assert linear_weight(loaded.anatomy.layers[0].out_proj)[1] is not None
+        assert min(own.b_o.abs().max().item() for own in attentions) > 0
     else:
         assert max(biases) == 0
         assert loaded.anatomy.n_kv_heads < loaded.anatomy.n_heads

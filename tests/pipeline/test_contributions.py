@@ -7,7 +7,7 @@ from torch import Tensor
 
 from flowglass.pipeline.contributions import (
     Step,
-    attention_proximity,
+    proximities_of_multiples,
     closure,
     contributions,
     proximity,
@@ -40,7 +40,7 @@ def test_contributions_of_a_step_sum_to_one(
     step = contributions(
         Step(
             resid=proximity(draw(seed + 3, batch, n, width), whole),
-            attn=attention_proximity(pattern, values, whole),
+            attn=proximities_of_multiples(pattern, values, whole, causal=True),
             ffn=proximity(draw(seed + 4, batch, n, width), whole),
             bias=proximity(draw(seed + 5, batch, n, width), whole),
         )
@@ -52,17 +52,26 @@ def test_contributions_of_a_step_sum_to_one(
     assert min(t.min() for t in (step.resid, step.attn, step.ffn, step.bias)) >= 0
 
 
-@given(shape=SHAPES, seed=st.integers(0, 2**16), elements=st.integers(1, 500))
+@given(
+    shape=SHAPES,
+    seed=st.integers(0, 2**16),
+    elements=st.integers(1, 500),
+    causal=st.booleans(),
+)
 @settings(deadline=None, max_examples=40)
 def test_tiles_change_nothing(
-    shape: tuple[int, int, int, int], seed: int, elements: int
+    shape: tuple[int, int, int, int], seed: int, elements: int, causal: bool
 ) -> None:
     """Whatever the size of a tile, each part has the proximity it has alone."""
     batch, heads, n, width = shape
-    pattern = pattern_of(seed, batch, heads, n)
+    pattern = (
+        pattern_of(seed, batch, heads, n) if causal else draw(seed, *shape[:2], n, n)
+    )
     values, whole = draw(seed, batch, heads, n, width), draw(seed, batch, n, width)
 
-    found = attention_proximity(pattern, values, whole, tile=elements)
+    found = proximities_of_multiples(
+        pattern, values, whole, causal=causal, tile=elements
+    )
 
     for b in range(batch):
         for h in range(heads):
@@ -76,8 +85,8 @@ def test_tiles_change_nothing(
 
 def test_future_keys_are_exactly_zero() -> None:
     """A key after its query has attention 0, so proximity 0, not nearly 0."""
-    found = attention_proximity(
-        pattern_of(0, 2, 3, 7), draw(1, 2, 3, 7, 5), draw(2, 2, 7, 5)
+    found = proximities_of_multiples(
+        pattern_of(0, 2, 3, 7), draw(1, 2, 3, 7, 5), draw(2, 2, 7, 5), causal=True
     )
     assert found.triu(1).count_nonzero() == 0
 

@@ -1,0 +1,86 @@
+"""The table `neuron_vocab`: what every neuron's weights promote and suppress.
+
+It belongs to the model and not to a prompt: a neuron's row of W_down through the final
+norm's gain and the unembedding, without any scale. 2 * d_model * vocab flops a neuron.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from flowglass.store.model_tables import ModelWriter
+
+from .model import LoadedModel
+from .progress import Reporter
+from .projections import logits_at_once
+from .ranking import leading
+from .readout import Readout
+from .rows import as_table
+from .text import TokenText
+from .vocabulary_rows import SIGNS, ranked_tokens
+
+
+def store_neuron_vocab(
+    loaded: LoadedModel,
+    store: Path,
+    token_text: TokenText,
+    top_tokens: int,
+    report: Reporter,
+) -> None:
+    """Commit the layers of this model that the store does not have yet."""
+    writer = ModelWriter(store, loaded.model_hash)
+    n_layers, done = len(loaded.weights), writer.committed()
+    if len(done) == n_layers:
+        return
+    title = f"neurons of {loaded.name}, once per model"
+    report.begin(title, total=n_layers, done=len(done), unit="layers")
+    for layer in sorted(set(range(n_layers)) - done):
+        writer.commit(layer, neuron_vocab(loaded, layer, token_text, top_tokens))
+        report.advance(1)
+
+
+def neuron_vocab(
+    loaded: LoadedModel, layer: int, token_text: TokenText, top_tokens: int
+) -> pa.Table:
+    """Rows of `neuron_vocab` of one layer."""
+    w_down = loaded.weights[layer].ffn.w_down
+    parts = []
+    for sign in SIGNS:
+        scores, ids = strongest(loaded.readout, w_down * sign, top_tokens)
+        n, k = ids.shape
+        parts.append(
+            {
+                "layer": np.full(n * k, layer, np.int16),
+                "expert": pa.nulls(n * k, pa.int16()),
+                "neuron": np.repeat(np.arange(n, dtype=np.int32), k),
+                "sign": np.full(n * k, sign, np.int8),
+                **ranked_tokens(ids, token_text, score=scores * sign),
+            }
+        )
+    return as_table("neuron_vocab", parts)
+
+
+def strongest(
+    readout: Readout, vectors: Float[Tensor, "row d_model"], k: int
+) -> tuple[Tensor, Tensor]:
+    """Each vector's k highest raw scores and their tokens, [row, rank] each.
+
+    The vocabulary passes by in chunks, so that no more scores are held than for a few
+    positions of a prompt.
+    """
+    directions = readout.norm.direction(vectors) * readout.logit_scale
+    vocab = len(readout.w_u)
+    at_once = max(k, logits_at_once(directions) // len(directions))
+    best = directions.new_empty(len(vectors), 0)
+    ids = best.long()
+    for start in range(0, vocab, at_once):
+        scores = directions @ readout.w_u[start : start + at_once].T
+        more, found = leading(scores, k)
+        # Those found before have the lower ids, so they come first among equals.
+        best, order = leading(torch.cat([best, more], dim=-1), k)
+        ids = torch.cat([ids, found + start], dim=-1).gather(-1, order)
+    return best, ids

@@ -9,8 +9,8 @@ TASKS := ioi induction greater_than agreement facts translation colors addition 
 
 demo: .venv/ready
 	for model in tiny-gpt2 tiny-llama; do \
-	  $(BIN)/flowglass sweep --model $$model $(TASKS:%=--data %) --targets answer --tensors dense --limit $(LIMIT) \
-	    --store $(STORE) || exit; done
+	  $(BIN)/flowglass sweep --model $$model $(TASKS:%=--data %) --limit $(LIMIT) \
+	    --targets answer --tensors dense --store $(STORE) || exit; done
 	@echo; $(BIN)/flowglass sql $(STORE) "$$(cat docs/active-heads.sql)"
 	@echo "next: open a prompt in the viewer and click a token; or ask your own question:"
 	@echo "      $(BIN)/flowglass sql $(STORE) \"select * from targets limit 5\""
@@ -27,6 +27,7 @@ lint: .venv/ready-dev
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/tables.py
 
 # The full counts of the long tests, of which `make test` runs a tenth.
 soak: .venv/ready-dev

@@ -128,8 +128,10 @@ def analyse(
             )
         step, error = ffn_step(capture)
         record(layer, "ffn", step, error, capture.pattern)
-        shares, error = neuron_step(capture, weights.ffn)
-        closure.see(layer, "neuron", error, frame.valid)
+        shares = capture.activation[..., :0]
+        if settings.neurons:
+            shares, error = neuron_step(capture, weights.ffn)
+            closure.see(layer, "neuron", error, frame.valid)
         top = top_neurons(
             shares,
             capture.activation,

@@ -17,10 +17,10 @@ from .contributions import (
     Step,
     closure,
     contributions,
-    proximities_of_multiples,
     proximity,
     share_of,
 )
+from .kernels import proximities_of_multiples
 
 
 @dataclass(frozen=True, eq=False)

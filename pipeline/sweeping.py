@@ -25,6 +25,7 @@ from flowglass.store.record import utc_now
 from flowglass.store.run import Plan, RunWriter, run_id_of
 from flowglass.store.schema import SCHEMA_VERSION
 
+from . import kernels
 from .analyse import analyse, roll_up
 from .batch import make_batches
 from .corpus import Corpus, Shard, Tokeniser, load_corpus, plan_shards
@@ -155,7 +156,7 @@ def make_plan(
         "revision": revision,
         "data": list(sources),
         **settings.as_json(),
-        "kernel": "torch",
+        "kernel": kernels.name_of(loaded.device),
         "n_prompts": len(corpus),
         "identity": identity,
     }

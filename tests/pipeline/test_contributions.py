@@ -5,11 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from flowglass.pipeline import kernels
 from flowglass.pipeline.contributions import (
     Step,
-    proximities_of_multiples,
     closure,
     contributions,
+    proximities_of_multiples,
     proximity,
 )
 
@@ -114,3 +115,38 @@ def test_closure_is_relative_to_the_largest_term() -> None:
     assert closure(2 * small, small).item() == 1
     assert closure(0 * big, 0 * big, 0 * big).item() == 0
     assert closure(big * torch.nan, big).isnan().all()
+
+
+@given(
+    shape=SHAPES,
+    seed=st.integers(0, 2**16),
+    causal=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+@settings(deadline=None, max_examples=60)
+def test_the_fused_kernel_computes_the_same(
+    shape: tuple[int, int, int, int], seed: int, causal: bool, dtype: torch.dtype
+) -> None:
+    """The CPU's kernel and the plain form agree, whatever the shapes."""
+    batch, heads, n, width = shape
+    pattern = (
+        pattern_of(seed, batch, heads, n) if causal else draw(seed, *shape[:2], n, n)
+    )
+    values, whole = draw(seed, batch, heads, n, width), draw(seed, batch, n, width)
+    parts = [tensor.to(dtype) for tensor in (pattern, values, whole)]
+
+    found = kernels.proximities_of_multiples(*parts, causal=causal)
+
+    plain = proximities_of_multiples(*parts, causal=causal)
+    torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
+
+
+def test_the_fused_kernel_repeats_itself() -> None:
+    """Two calls give the same bits, also for more keys than a block holds."""
+    parts = draw(1, 1, 2, 9, 200), draw(2, 1, 2, 200, 16), draw(3, 1, 9, 16)
+
+    first = kernels.proximities_of_multiples(*parts, causal=False)
+
+    assert torch.equal(first, kernels.proximities_of_multiples(*parts, causal=False))
+    plain = proximities_of_multiples(*parts, causal=False)
+    torch.testing.assert_close(first, plain, atol=1e-5, rtol=1e-5)

@@ -20,7 +20,7 @@ from .contributions import (
     proximity,
     share_of,
 )
-from .kernels import proximities_of_multiples
+from .proximity_kernel import proximities_of_multiples
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ def attention_step(layer: LayerCapture, weights: OutputWeights) -> tuple[Step, T
         ffn=torch.zeros_like(whole[..., 0]),
         bias=proximity(bias, whole),
     )
-    written = torch.einsum("bhqk,bhkd->bqd", layer.pattern, values)
+    written = torch.einsum("bqhv,hvd->bqd", head_outputs(layer, weights), weights.w_o)
     error = closure(
         layer.resid_pre + written + bias, whole, layer.resid_pre, layer.attn_write
     )

@@ -50,7 +50,7 @@ def neuron_vocab(
     w_down = loaded.weights[layer].ffn.w_down
     parts = []
     for sign in SIGNS:
-        scores, ids = strongest(loaded.readout, w_down * sign, top_tokens)
+        scores, ids = strongest(loaded.readout, w_down, top_tokens, sign=sign)
         n, k = ids.shape
         parts.append(
             {
@@ -58,16 +58,17 @@ def neuron_vocab(
                 "expert": pa.nulls(n * k, pa.int16()),
                 "neuron": np.repeat(np.arange(n, dtype=np.int32), k),
                 "sign": np.full(n * k, sign, np.int8),
-                **ranked_tokens(ids, token_text, score=scores * sign),
+                **ranked_tokens(ids, token_text, score=scores),
             }
         )
     return as_table("neuron_vocab", parts)
 
 
 def strongest(
-    readout: Readout, vectors: Float[Tensor, "row d_model"], k: int
+    readout: Readout, vectors: Float[Tensor, "row d_model"], k: int, *, sign: int
 ) -> tuple[Tensor, Tensor]:
-    """Each vector's k highest raw scores and their tokens, [row, rank] each.
+    """Each vector's k highest raw scores and their tokens, [row, rank] each; with sign
+    -1 the lowest.
 
     The vocabulary passes by in chunks, so that no more scores are held than for a few
     positions of a prompt.
@@ -79,8 +80,8 @@ def strongest(
     ids = best.long()
     for start in range(0, vocab, at_once):
         scores = directions @ readout.w_u[start : start + at_once].T
-        more, found = leading(scores, k)
+        more, found = leading(scores, k, sign=sign)
         # Those found before have the lower ids, so they come first among equals.
-        best, order = leading(torch.cat([best, more], dim=-1), k)
+        best, order = leading(torch.cat([best, more], dim=-1), k, sign=sign)
         ids = torch.cat([ids, found + start], dim=-1).gather(-1, order)
     return best, ids

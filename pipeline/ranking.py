@@ -1,33 +1,45 @@
 """Which tokens lead, and what rank a token has; among equals the lowest id comes first.
 
-Ranks start at 0, the best. NaN never occurs: logits are finite.
+Ranks start at 0, the best. There must be no NaN: logits are finite.
 """
 
+from typing import Any
+
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .kernels import compiled, in_threads, pieces
+
+BLOCK = 64
+"""Scores whose maximum is looked at before each of them."""
+
 
 def leading(
-    scores: Float[Tensor, "row vocab"], k: int
+    scores: Float[Tensor, "row vocab"], k: int, *, sign: int = 1
 ) -> tuple[Float[Tensor, "row rank"], Int[Tensor, "row rank"]]:
     """The k highest scores of every row and where they are, the highest first.
+
+    With sign -1 the k lowest, the lowest first.
 
     >>> leading(torch.tensor([[1.0, 3.0, 3.0, 0.0, 1.0]]), 3)
     (tensor([[3., 3., 1.]]), tensor([[1, 2, 0]]))
     """
     k = min(k, scores.shape[-1])
-    if k == 0:
-        return scores[:, :0], scores[:, :0].long()
-    values, ids = scores.topk(k, dim=-1)
-    # topk takes any of several equals: where more of them than places are left, sort.
-    crowded = ((scores >= values[:, -1:]).sum(-1) > k).nonzero()[:, 0]
-    if len(crowded):
-        ordered = scores[crowded].sort(stable=True, dim=-1, descending=True)
-        ids[crowded] = ordered.indices[:, :k]
-    ids = ids.sort(-1).values
-    values, order = scores.gather(-1, ids).sort(stable=True, dim=-1, descending=True)
-    return values, ids.gather(-1, order)
+    if not scores.is_cpu:
+        return leading_in_torch(scores, k, sign=sign)
+    loop = compiled(_leading_loop)
+    values, ids = scores.new_empty(len(scores), k), torch.empty(len(scores), k).long()
+    given, best, places = scores.contiguous().numpy(), values.numpy(), ids.numpy()
+
+    def work(start: int, stop: int) -> None:
+        some = slice(start, stop)
+        loop(given[some], given.dtype.type(sign), best[some], places[some])
+
+    if k:
+        in_threads(work, pieces(len(scores)))
+    return values, ids
 
 
 def ranks(
@@ -38,15 +50,86 @@ def ranks(
     >>> ranks(torch.tensor([[1.0, 3.0, 3.0, 0.0]]), torch.tensor([[2, 3, 1]]))
     tensor([[1, 3, 0]])
     """
-    own = scores.gather(-1, ids)
-    above = torch.empty_like(ids)
-    equal = torch.empty_like(ids)
+    if not scores.is_cpu:
+        return ranks_in_torch(scores, ids)
+    loop = compiled(_ranks_loop)
+    found = torch.empty_like(ids, memory_format=torch.contiguous_format)
+    given, asked, out = scores.contiguous().numpy(), ids.numpy(), found.numpy()
+
+    def work(start: int, stop: int) -> None:
+        some = slice(start, stop)
+        loop(given[some], asked[some], out[some])
+
+    in_threads(work, pieces(len(scores)))
+    return found
+
+
+def leading_in_torch(scores: Tensor, k: int, *, sign: int = 1) -> tuple[Tensor, Tensor]:
+    """`leading` in tensor operations, for any device."""
+    if k == 0:
+        return scores[:, :0], scores[:, :0].long()
+    signed = scores * sign
+    values, ids = signed.topk(k, dim=-1)
+    # topk takes any of several equals: where more of them than places are left, sort.
+    crowded = ((signed >= values[:, -1:]).sum(-1) > k).nonzero()[:, 0]
+    if len(crowded):
+        ordered = signed[crowded].sort(stable=True, dim=-1, descending=True)
+        ids[crowded] = ordered.indices[:, :k]
+    ids = ids.sort(-1).values
+    values = signed.gather(-1, ids)
+    values, order = values.sort(stable=True, dim=-1, descending=True)
+    return values * sign, ids.gather(-1, order)
+
+
+def ranks_in_torch(scores: Tensor, ids: Tensor) -> Tensor:
+    """`ranks` in tensor operations, for any device."""
+    found = torch.empty_like(ids)
+    place = torch.arange(scores.shape[-1], device=scores.device)
     for i in range(ids.shape[-1]):
-        above[:, i] = (scores > own[:, i, None]).sum(-1)
-        equal[:, i] = (scores >= own[:, i, None]).sum(-1) - above[:, i]
-    if (tied := (equal > 1).nonzero()).numel():
-        row, token = tied.T
-        place = torch.arange(scores.shape[-1], device=scores.device)
-        same = scores[row] == own[row, token, None]
-        above[row, token] += (same & (place < ids[row, token, None])).sum(-1)
-    return above
+        own = scores.gather(-1, ids[:, i, None])
+        tied_before = (scores == own) & (place < ids[:, i, None])
+        found[:, i] = ((scores > own) | tied_before).sum(-1)
+    return found
+
+
+def _leading_loop(scores: Any, sign: Any, values: Any, ids: Any) -> None:
+    rows, vocab = scores.shape
+    k = values.shape[1]
+    for row in range(rows):
+        filled = 0
+        for start in range(0, vocab, BLOCK):
+            stop = min(start + BLOCK, vocab)
+            if filled == k:
+                top = sign * scores[row, start]
+                for token in range(start + 1, stop):
+                    top = max(top, sign * scores[row, token])
+                if top <= values[row, k - 1]:
+                    continue
+            for token in range(start, stop):
+                score = sign * scores[row, token]
+                if filled == k and score <= values[row, k - 1]:
+                    continue
+                filled = min(filled + 1, k)
+                at = filled - 1
+                while at > 0 and values[row, at - 1] < score:
+                    values[row, at] = values[row, at - 1]
+                    ids[row, at] = ids[row, at - 1]
+                    at -= 1
+                values[row, at] = score
+                ids[row, at] = token
+        for at in range(k):
+            values[row, at] *= sign
+
+
+def _ranks_loop(scores: Any, ids: Any, found: Any) -> None:
+    rows, vocab = scores.shape
+    for row in range(rows):
+        for i in range(ids.shape[1]):
+            token = ids[row, i]
+            own = scores[row, token]
+            ahead = np.int32(0)
+            for other in range(token):
+                ahead += np.int32(scores[row, other] >= own)
+            for other in range(token + 1, vocab):
+                ahead += np.int32(scores[row, other] > own)
+            found[row, i] = ahead

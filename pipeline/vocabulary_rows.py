@@ -45,5 +45,4 @@ def promoted_and_suppressed(
 ) -> Iterator[tuple[int, Float[Tensor, "write rank"], Int[Tensor, "write rank"]]]:
     """(sign, scores, token ids): the k highest and the k lowest of every write."""
     for sign in SIGNS:
-        values, ids = leading(scores * sign, k)
-        yield sign, values * sign, ids
+        yield sign, *leading(scores, k, sign=sign)

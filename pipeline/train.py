@@ -49,6 +49,8 @@ MIX = ("induction=3", "facts=3", "translation=3", "colors=4")
 """How often a task is drawn; 2 for the others."""
 DIGITS_ALONE = r" ?\d| ?\p{L}+| ?[^\s\p{L}\d]+|\s+"
 COMMAND = "python -m flowglass.pipeline.train"
+CONTINUED = " \\\n    "
+"""Between the lines of a long command on a model card."""
 START_TOKEN = {"tiny-gpt2": "<|endoftext|>", "tiny-llama": "<s>"}
 
 
@@ -194,28 +196,33 @@ def fit(model: Any, data: Iterator[torch.Tensor], *, steps: int, device: str) ->
 
 def commands(card: str) -> list[str]:
     """The training commands that a model card gives."""
-    return [
-        line.strip() for line in card.splitlines() if line.startswith(f"    {COMMAND}")
-    ]
+    lines = card.replace(CONTINUED, " ").splitlines()
+    return [line for line in lines if line.startswith(COMMAND)]
 
 
 def card(
     name: str, *, recipe: Sequence[str], loss: float, scores: dict[str, float]
 ) -> str:
     """The model card."""
-    lines = "\n".join(f"    {command}" for command in recipe)
+    lines = "\n".join(
+        command.replace(" --mix", f"{CONTINUED}--mix", 1) for command in recipe
+    )
     rows = "\n".join(f"| {task} | {score:.1%} |" for task, score in scores.items())
     what = {
         "tiny-gpt2": "GPT-2 architecture: learned positions, LayerNorm, biases",
         "tiny-llama": "Llama architecture: RoPE, RMSNorm, SwiGLU, 4 query heads, 2 KV",
     }[name]
+    order = "One command"
+    if len(recipe) > 1:
+        order = "These commands in this order; FOLDER is what the one before saved"
     return f"""---
 license: apache-2.0
 language: en
 ---
 # {name}
 
-{what}; 4 layers of width 128, a context of {CONTEXT} tokens, a byte-level BPE of
+{what}.
+4 layers of width 128, a context of {CONTEXT} tokens, a byte-level BPE of
 {VOCABULARY} tokens in which every digit stands alone. It ships with flowglass, so that
 every feature can be tried, and tested, without a network.
 
@@ -223,9 +230,11 @@ every feature can be tried, and tested, without a network.
 tasks with their answers a document. A held-out prompt is never drawn for it (one may
 end a longer training prompt: "Denmark lies in" ends "It is true that Denmark lies in").
 
-**Training.** In this order (FOLDER is what the line before saved):
+**Training.** {order}:
 
+```bash
 {lines}
+```
 
 AdamW, peak learning rate {LEARNING_RATE}, cosine decay, {ROWS * CONTEXT} tokens a step.
 Final training loss {loss:.3f} nats a token. Weights are stored as float16.

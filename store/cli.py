@@ -46,13 +46,13 @@ def sql(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT.")],
     format: Annotated[
         Format | None,
-        typer.Option(help="If not said: what --output ends in, else table."),
+        typer.Option(help="If not given, as --output ends; else a table."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="File to write to; the terminal if none.")
+        Path | None, typer.Option(help="File to write to, not the terminal.")
     ] = None,
 ) -> None:
-    """Ask a store a question in SQL; `show tables` and `describe edges` help."""
+    """Ask a store a question in SQL, such as `show tables` or `describe edges`."""
     from .errors import StoreError
     from .query import print_query, save_query
     from .store import open_store

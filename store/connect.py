@@ -12,7 +12,7 @@ from .layout import MODELS, RUNS
 from .run import COUNTED
 from .schema import RUNS as RUNS_TABLE
 from .snapshot import RunState, Snapshot
-from .views import by_the_letter, quote, view_definitions
+from .views import by_the_letter, first_files, quote, view_definitions
 
 if TYPE_CHECKING:
     import duckdb
@@ -64,9 +64,25 @@ def show(
             connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
         _show_runs(connection, snapshot)
         connection.commit()
-    except duckdb.Error:  # such as a damaged file: a view looks into its first
+    except duckdb.Error as error:
         connection.rollback()
-        raise
+        if (file := _unreadable(connection, root, snapshot)) is None:
+            raise
+        raise duckdb.IOException(f"cannot read '{file}'") from error
+
+
+def _unreadable(
+    connection: "duckdb.DuckDBPyConnection", root: Path, snapshot: Snapshot
+) -> str | None:
+    """The file that keeps a view from being made: DuckDB does not always name it."""
+    import duckdb
+
+    for file in first_files(root, snapshot):
+        try:
+            connection.execute("FROM parquet_file_metadata(?)", [by_the_letter(file)])
+        except duckdb.Error:
+            return file
+    return None
 
 
 def _show_runs(connection: "duckdb.DuckDBPyConnection", snapshot: Snapshot) -> None:

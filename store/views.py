@@ -4,6 +4,7 @@ The SQL names every file. Nothing else exists: not what a glob would find beside
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from .layout import model_folder, run_folder
@@ -45,6 +46,15 @@ def committed_files(
         for file in record.files
         if file.table == table
     ]
+
+
+def first_files(root: Path, snapshot: Snapshot) -> Iterator[str]:
+    """The first file of every table of every owner: the ones a new view looks into."""
+    runs = ((run_folder(name), run.records) for name, run in snapshot.runs.items())
+    models = ((model_folder(name), shards) for name, shards in snapshot.models.items())
+    for folder, records in chain(runs, models):
+        for table in TABLES:
+            yield from committed_files(root, folder, records.values(), table)[:1]
 
 
 def _over(

@@ -8,6 +8,7 @@ const STYLE = `
     border-bottom: 1px solid var(--fg-line); background: var(--fg-surface) }
   th button, th span { all: unset; display: block; box-sizing: border-box; width: 100%;
     padding: 7px 8px; white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
+  th[title] { cursor: help }
   th button { cursor: pointer }
   th button:hover { color: var(--fg-text) }
   th button:focus-visible, td a:focus-visible { outline: 2px solid var(--fg-accent);
@@ -67,7 +68,8 @@ export function render({ model, el }) {
     const text = value ?? ""
     const inner = element(link ? "a" : "div", text, [column.kind, tone].filter(Boolean).join(" "))
     if (link) inner.href = link
-    if (link && !column.leads) inner.tabIndex = -1
+    // Tab stops once a row.
+    if (link && column !== model.columns[0]) inner.tabIndex = -1
     if (text.length > 12) inner.title = text
     cell.append(inner)
     return cell
@@ -89,6 +91,7 @@ export function render({ model, el }) {
   }
   const draw = () => {
     const table = element("table")
+    table.style.minWidth = `${model.narrowest}px`
     if (model.label) table.setAttribute("aria-label", model.label)
     if (model.caption) table.append(element("caption", model.caption))
     const [head, body] = [element("thead"), element("tbody")]

@@ -40,6 +40,7 @@ class DataTable(JSComponent):
     label = param.String("", doc="What the table holds, for a screen reader.")
     caption = param.String("", doc="The same, for every reader.")
     empty = param.String("Nothing here.", doc="Shown instead of rows.")
+    narrowest = param.Integer(0, doc="In pixels; in a narrower window it scrolls.")
 
     _esm = Path(__file__).parent / "data_table.js"
 

@@ -42,6 +42,8 @@ const SWATCHES = [
   ["residual state", `<circle cx="11" cy="7" r="4" fill="var(--fg-node)"
     stroke="var(--fg-muted)" stroke-width="1.2"/>`],
   ["target", '<circle cx="11" cy="7" r="5" fill="var(--fg-target)"/>'],
+  ["target of the sweep", `<path d="M6 3H16L11 11Z" fill="var(--fg-surface)"
+    stroke="var(--fg-target)" stroke-width="1.4"/>`],
 ]
 
 const LEGEND = SWATCHES.map(([name, shape]) =>
@@ -66,8 +68,8 @@ const MARKUP = `
     </div>
   </div>
   <div class="tip" hidden></div>
-  <p class="hint">Click a token to make it the target. <kbd>[</kbd> <kbd>]</kbd>
-    threshold, <kbd>←</kbd> <kbd>↑</kbd> <kbd>→</kbd> <kbd>↓</kbd> walk,
-    <kbd>Enter</kbd> target.</p>
+  <p class="hint">Click a token to make it the target. <kbd>[</kbd> <kbd>]</kbd> change
+    the threshold, <kbd>←</kbd> <kbd>↑</kbd> <kbd>→</kbd> <kbd>↓</kbd> walk the residual
+    states, <kbd>Enter</kbd> makes the token there the target.</p>
   <div class="spoken" role="status" aria-live="polite"></div>
 </div>`

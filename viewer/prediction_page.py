@@ -39,6 +39,12 @@ FFN_COLUMNS = (
 )
 N_ATTENTION, N_FFN = 8, 5
 
+MISSING = (
+    "This run holds no prompt {}. If it was set aside, the table "
+    "<code>quarantine</code> says why; the run's name above leads to the prompts "
+    "there are."
+)
+
 WORDS_STYLE = """
   :host { font-size: 13.5px; line-height: 1.5; color: var(--fg-text) }
   p { margin: 0 0 6px } .where { color: var(--fg-muted) }
@@ -98,7 +104,7 @@ class PredictionPage:
             sizing_mode="stretch_width",
             margin=0,
         )
-        self._missing = pn.pane.HTML(stylesheets=[NOTE_STYLE], visible=False)
+        self._missing = pn.pane.HTML(stylesheets=[NOTE_STYLE], visible=False, margin=0)
         self.root = pn.Column(
             self._missing,
             self._body,
@@ -123,7 +129,7 @@ class PredictionPage:
                 self._shown = None
                 self._body.visible = False
                 self._missing.visible = True
-                self._missing.object = f"This run holds no prompt {prompt_id}."
+                self._missing.object = MISSING.format(prompt_id)
                 return None
             self._shown = shown
             target = shown.target_or_default(self._selection.target)

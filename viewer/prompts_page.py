@@ -61,6 +61,7 @@ class PromptsPage:
             on_sort=self._sort,
             label="Prompts",
             empty="No prompt matches.",
+            narrowest=720,
             sizing_mode="stretch_width",
             margin=0,
         )

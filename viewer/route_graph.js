@@ -10,10 +10,10 @@ class GraphView {
   constructor(model, el) {
     el.innerHTML = MARKUP
     this.model = model
-    const names = ["graph", "scroll", "sizer", "stage", "tip", "number", "count", "spoken"]
+    const names = ["graph", "tip", "number", "count", "spoken"]
     for (const name of names) this[name] = el.querySelector(`.${name}`)
     this.slider = el.querySelector("input")
-    ;[this.canvas, this.overlay] = this.stage.querySelectorAll("canvas")
+    this.stage = new Stage(this.graph)
     this.target = model.target
     this.threshold = model.threshold
     this.hovered = null // under the pointer
@@ -36,13 +36,17 @@ class GraphView {
     this.target = model.target
     this.threshold = model.threshold
     this.slider.min = model.lowest
-    this.layout = null
+    this.stage.layout = null
+  }
+
+  shape() {
+    const { layers, parallel, tokens } = this.model
+    return { layers, parallel, positions: tokens.length }
   }
 
   route() {
-    const { layers, parallel, tokens } = this.model
-    const shape = { layers, parallel, positions: tokens.length, target: this.target }
-    this.scene = { ...survivesAt(this.edges, shape), target: this.target }
+    const { edges, target } = this
+    this.scene = { ...survivesAt(edges, { ...this.shape(), target }), target }
     this.cursor = null
     this.filter()
   }
@@ -57,82 +61,22 @@ class GraphView {
     this.count.textContent = `${scene.count} ${scene.count === 1 ? "edge" : "edges"}`
   }
 
-  measure() {
-    const c = this.canvas.getContext("2d")
-    c.font = labelFont(this.graph, true)
-    const widths = (texts) => texts.map((text) => c.measureText(text).width)
-    const width = this.scroll.clientWidth
-    this.layout = layoutOf({
-      layers: this.model.layers,
-      positions: this.model.tokens.length,
-      parallel: this.model.parallel,
-      width,
-      height: Math.max(380, innerHeight - 330),
-      labels: {
-        tokens: widths(this.words.tokens),
-        predictions: widths(this.words.predictions),
-      },
-    })
-    const height = this.layout.totalHeight
-    this.sizer.style.width = `${Math.max(this.layout.contentWidth, width)}px`
-    for (const element of [this.stage, this.canvas, this.overlay]) {
-      element.style.width = `${width}px`
-      element.style.height = `${height}px`
-    }
-    for (const element of [this.canvas, this.overlay]) {
-      element.width = Math.round(width * devicePixelRatio)
-      element.height = Math.round(height * devicePixelRatio)
-    }
-  }
-
   paint() {
-    if (!this.scroll.clientWidth) return
-    if (!this.layout) this.measure()
-    const { layout, scene, words } = this
-    const [c, colour] = [this.clear(this.canvas), coloursOf(this.graph)]
-    paintBands(c, colour, layout, this.scroll.clientWidth)
-    this.inView(c, (range) => {
-      paintLines(c, colour, layout, scene, range)
-      paintNodes(c, colour, layout, scene, range)
-      paintLabels(c, colour, layout, scene, words, range)
-    })
-    paintGutter(c, colour, layout)
+    const { graph, scene, stage, words } = this
+    if (!stage.visible) return
+    if (!stage.layout) stage.measure({ ...this.shape(), ...words })
+    stage.paint(scene, words)
     this.paintMarks()
     // For tests and for anyone who scripts the page.
-    Object.assign(this.graph.dataset, {
-      edges: scene.count, lines: scene.lines.length,
-      target: this.target, threshold: this.threshold, columnWidth: layout.columnWidth,
+    Object.assign(graph.dataset, {
+      edges: scene.count, lines: scene.lines.length, target: this.target,
+      threshold: this.threshold, columnWidth: stage.layout.columnWidth,
     })
   }
 
   paintMarks() {
-    const [c, colour] = [this.clear(this.overlay), coloursOf(this.graph)]
-    this.inView(c, () => {
-      for (const thing of [this.cursor, this.hovered]) {
-        if (thing) paintMark(c, colour, this.layout, this.scene, thing)
-      }
-    })
-  }
-
-  clear(canvas) {
-    const c = canvas.getContext("2d")
-    c.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0)
-    c.clearRect(0, 0, this.scroll.clientWidth, this.layout.totalHeight)
-    c.lineCap = "round"
-    return c
-  }
-
-  // Paint what is scrolled into view, right of the gutter: the canvas is as wide as the
-  // window on it, so that a very long prompt costs no more memory than a short one.
-  inView(c, paint) {
-    const { scrollLeft, clientWidth } = this.scroll
-    c.save()
-    c.beginPath()
-    c.rect(GUTTER - 6, 0, clientWidth, this.layout.totalHeight)
-    c.clip()
-    c.translate(-scrollLeft, 0)
-    paint([scrollLeft, scrollLeft + clientWidth])
-    c.restore()
+    const marked = [this.cursor, this.hovered].filter((thing) => thing)
+    this.stage.paintMarks(this.scene, marked)
   }
 
   // Changes of several parameters arrive one by one: act once they are all here.
@@ -147,23 +91,14 @@ class GraphView {
     if (!this.model.tokens.length) return
     const anew = due.has("load") || due.has("route")
     if (due.has("load")) this.load()
-    if (due.has("size")) this.layout = null
+    if (due.has("size")) this.stage.layout = null
     if (anew) this.route()
     else if (due.has("filter")) this.filter()
     this.paint()
     if (anew) {
       this.showTip(null)
-      this.reveal(this.target)
+      if (this.stage.layout) this.stage.reveal(this.target)
     }
-  }
-
-  reveal(position) {
-    if (!this.layout) return
-    const { scroll } = this
-    const x = this.layout.x(position)
-    if (x - 40 < scroll.scrollLeft + GUTTER) scroll.scrollLeft = x - GUTTER - 60
-    const right = scroll.scrollLeft + scroll.clientWidth
-    if (x + 110 > right) scroll.scrollLeft = x + 130 - scroll.clientWidth
   }
 
   // ---- what the reader changes
@@ -192,26 +127,27 @@ class GraphView {
   }
 
   walk([down, right]) {
+    const { layout } = this.stage
     const start = this.cursor?.what !== "state"
     const { row, position } = start ? { row: 0, position: this.target } : this.cursor
     this.cursor = {
       what: "state",
-      row: clamp(0, row + (start ? 0 : down), this.layout.states - 1),
-      position: clamp(0, position + (start ? 0 : right), this.layout.positions - 1),
+      row: clamp(0, row + (start ? 0 : down), layout.states - 1),
+      position: clamp(0, position + (start ? 0 : right), layout.positions - 1),
     }
-    this.reveal(this.cursor.position)
+    this.stage.reveal(this.cursor.position)
     this.paintMarks()
-    const x = this.layout.x(this.cursor.position) - this.scroll.scrollLeft
-    this.showTip(this.cursor, x, this.layout.stateY(this.cursor.row))
+    this.showTip(this.cursor, ...this.stage.placeOf(this.cursor))
   }
 
   // ---- pointer and keys
 
   listen() {
-    const { stage, scroll, slider, model } = this
-    stage.addEventListener("mousemove", (event) => this.onMove(event))
-    stage.addEventListener("mouseleave", () => this.onLeave())
-    stage.addEventListener("click", (event) => this.onClick(event))
+    const { slider, model } = this
+    const { surface, scroll } = this.stage
+    surface.addEventListener("mousemove", (event) => this.onMove(event))
+    surface.addEventListener("mouseleave", () => this.onLeave())
+    surface.addEventListener("click", (event) => this.onClick(event))
     scroll.addEventListener("scroll", () => this.later("scroll"))
     scroll.addEventListener("keydown", (event) => this.onKey(event))
     slider.addEventListener("keydown", (event) => this.onSliderKey(event))
@@ -219,12 +155,16 @@ class GraphView {
       this.setThreshold(Math.round(slider.value / SLIDER_STEP) * SLIDER_STEP))
     const brackets = (event) => this.onBracket(event)
     window.addEventListener("keydown", brackets)
+    // Back, before the slider has rested: the address says the threshold.
+    const settled = () => clearTimeout(this.settling)
+    window.addEventListener("popstate", settled)
     const watcher = new ResizeObserver(() => this.later("size"))
     watcher.observe(scroll)
     document.fonts.ready.then(() => this.later("size"))
     model.on("remove", () => {
       watcher.disconnect()
       window.removeEventListener("keydown", brackets)
+      window.removeEventListener("popstate", settled)
     })
     for (const name of ["edges", "tokens", "predictions", "stored_targets", "layers"]) {
       model.on(name, () => this.later("load"))
@@ -240,18 +180,11 @@ class GraphView {
     })
   }
 
-  under(event) {
-    const frame = this.scroll.getBoundingClientRect()
-    const [x, y] = [event.clientX - frame.left, event.clientY - frame.top]
-    if (x < GUTTER - 6) return [null, x, y]
-    return [pick(this.layout, this.scene, x + this.scroll.scrollLeft, y), x, y]
-  }
-
   onMove(event) {
-    if (!this.layout) return
-    const [thing, x, y] = this.under(event)
+    if (!this.stage.layout) return
+    const [thing, x, y] = this.stage.under(event, this.scene)
     this.hovered = thing
-    this.stage.style.cursor = thing ? "pointer" : ""
+    this.stage.surface.style.cursor = thing ? "pointer" : ""
     this.paintMarks()
     this.showTip(thing, x, y)
   }
@@ -259,20 +192,20 @@ class GraphView {
   onLeave() {
     this.hovered = null
     this.showTip(null)
-    if (this.layout) this.paintMarks()
+    if (this.stage.layout) this.paintMarks()
   }
 
   onClick(event) {
-    if (!this.layout) return
-    const [thing] = this.under(event)
-    this.scroll.focus({ preventScroll: true })
+    if (!this.stage.layout) return
+    const [thing] = this.stage.under(event, this.scene)
+    this.stage.scroll.focus({ preventScroll: true })
     if (thing?.what === "token") this.setTarget(thing.position)
     else this.cursor = thing
     this.paintMarks()
   }
 
   onKey(event) {
-    if (!this.layout) return
+    if (!this.stage.layout) return
     if (ARROWS[event.key]) this.walk(ARROWS[event.key])
     else if (event.key === "Enter" && this.cursor?.what === "state") {
       this.setTarget(this.cursor.position)
@@ -294,7 +227,7 @@ class GraphView {
   onBracket(event) {
     const direction = { "[": -1, "]": 1 }[event.key]
     const field = "input:not([type=range]), textarea, select"
-    if (!direction || event.ctrlKey || event.metaKey || !this.scroll.clientWidth) return
+    if (!direction || event.ctrlKey || event.metaKey || !this.stage.visible) return
     if (!event.composedPath()[0]?.matches?.(field)) this.stepThreshold(direction)
   }
 
@@ -302,9 +235,10 @@ class GraphView {
     this.tip.hidden = true
     if (!thing) return
     const { tokens, predictions, probabilities } = this.model
-    const { layout, scene } = this
+    const { scene, stage } = this
+    const { layout, scroll } = stage
     const said = describe(thing, { layout, scene, tokens, predictions, probabilities })
-    placeTip(this.tip, this.graph, said, x, this.scroll.offsetTop + y)
+    placeTip(this.tip, this.graph, said, x, scroll.offsetTop + y)
     this.spoken.textContent = `${said.title}, ${said.tokens}`
   }
 }

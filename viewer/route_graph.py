@@ -26,6 +26,7 @@ SOURCES = (
     "graph_paint.js",
     "graph_tip.js",
     "graph_markup.js",
+    "graph_stage.js",
     "route_graph.js",
 )
 

@@ -32,7 +32,8 @@ export function render({ model, el }) {
       token.classList.toggle("stored", stored.has(position))
       token.classList.toggle("special", model.special.includes(position))
       token.textContent = text
-      token.title = `Position ${position}, predicts ${model.predictions[position]}`
+      const traced = stored.has(position) ? "; a target of the sweep" : ""
+      token.title = `Position ${position}, predicts ${model.predictions[position]}${traced}`
       token.dataset.testid = `token-${position}`
       token.setAttribute("role", "option")
       const newline = text.includes("⏎") && document.createElement("div")

@@ -1,5 +1,6 @@
 """What is damaged or no store is named, with what to do."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,39 @@ def test_a_damaged_file_is_named_with_its_remedy(tmp_path: Path, damage: str) ->
     assert str(path) in str(refusal.value)
     assert "delete" in str(refusal.value)
     assert "commits/000001.json" in str(refusal.value)
+
+
+FOOTER_LENGTH = slice(-8, -4)
+
+
+def without_footer(data: bytes) -> bytes:
+    return data[: -8 - int.from_bytes(data[FOOTER_LENGTH], "little")]
+
+
+def with_blank_footer(data: bytes) -> bytes:
+    kept = without_footer(data)
+    return kept + bytes(len(data) - len(kept) - 8) + data[-8:]
+
+
+@pytest.mark.parametrize("damage", [without_footer, with_blank_footer])
+def test_a_table_whose_first_file_is_damaged_is_mended_by_the_remedy(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    """The store does not open; without the record that is named it does."""
+    root = tmp_path / "a store [1]"
+    write_run(root, make_plan())
+    (path,) = root.glob("runs/*/data/edges/shard=000000/*")
+    path.write_bytes(damage(path.read_bytes()))
+
+    with pytest.raises(StoreError) as refusal:
+        open_store(root)
+
+    record = root / "runs/run_id=tiny/commits/000000.json"
+    assert f"file {path} is missing or damaged" in str(refusal.value)
+    assert f"delete {record} and run the sweep again" in str(refusal.value)
+    record.unlink()
+    with open_store(root) as store:
+        assert store.sql("SELECT count(*) FROM edges").fetchall() == [(8,)]
 
 
 def test_a_failed_refresh_leaves_what_was_shown(tmp_path: Path) -> None:

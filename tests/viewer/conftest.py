@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, sync_playwright
 
-from .synthetic import Shape, make_prompt, write_run
+from .synthetic import write_run
+from .synthetic_corpus import make_prompt
+from .synthetic_flow import Shape
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [

@@ -15,7 +15,9 @@ from flowglass.viewer.app import App
 from flowglass.viewer.prompts_page import PAGE_SIZE
 
 from .conftest import PARALLEL, TINY
-from .synthetic import Shape, commit_shard, make_prompt, plan_of, write_run
+from .synthetic import commit_shard, plan_of, write_run
+from .synthetic_corpus import make_prompt
+from .synthetic_flow import Shape
 
 
 @pytest.fixture(scope="module")

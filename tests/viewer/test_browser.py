@@ -173,6 +173,7 @@ def test_keys_walk_the_graph(tab: Tab) -> None:
 
     page.keyboard.press("]")
     expect(graph).to_have_attribute("data-threshold", "0.045")
+    expect(page).to_have_url(re.compile("threshold=0.045"))
     graph.locator(".scroll").focus()
     for key in ("ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowDown"):
         page.keyboard.press(key)
@@ -264,3 +265,29 @@ def test_rows_are_links(tab: Tab) -> None:
     href = rows.nth(3).get_by_role("link").first.get_attribute("href")
 
     assert href == f"?run={TINY}&prompt=3"
+
+
+def test_the_keyboard_opens_a_row(tab: Tab) -> None:
+    """Tab goes from row to row, one stop each; Enter opens."""
+    tab.visit("")
+    rows = tab.page.get_by_role("table", name="Prompts").locator("tbody tr")
+    rows.nth(3).get_by_role("link").first.focus()
+
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.press("Enter")
+
+    expect(tab.page).to_have_title("prompt 4 · flowglass")
+
+
+def test_runs_keep_their_names_in_a_narrow_window(tab: Tab) -> None:
+    """The table scrolls instead of squeezing a column to nothing."""
+    tab.visit("")
+    size = tab.page.viewport_size
+    assert size is not None
+    tab.page.set_viewport_size({"width": 640, "height": 800})
+
+    name = tab.page.get_by_role("table", name="Runs").get_by_text(TINY).bounding_box()
+
+    tab.page.set_viewport_size(size)
+    assert name is not None
+    assert name["width"] > 100

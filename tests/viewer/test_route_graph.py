@@ -16,7 +16,7 @@ from flowglass.viewer import route_graph
 from flowglass.viewer.prediction import route_edges
 from flowglass.viewer.route_graph import pack_edges
 
-from .synthetic import Shape, make_edges
+from .synthetic_flow import Shape, make_edges
 
 HERE = Path(route_graph.__file__).parent
 SOURCE = (HERE / "routes.js").read_text()

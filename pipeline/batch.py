@@ -11,6 +11,9 @@ from torch import Tensor
 from .prompts import TokenisedPrompt
 from .rows import Frame, source_masks
 
+MOST_PADDING = 0.05
+"""The share of a batch's places that may be padding."""
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -25,13 +28,20 @@ class Batch:
 def make_batches(
     prompts: Sequence[TokenisedPrompt], batch_tokens: int
 ) -> list[list[TokenisedPrompt]]:
-    """Prompts of similar length together; a batch has at most batch_tokens places."""
+    """Prompts of similar length together.
+
+    A batch has at most batch_tokens places, and at most MOST_PADDING of them are empty.
+    """
     found: list[list[TokenisedPrompt]] = []
+    filled = 0
     for prompt in sorted(prompts, key=lambda p: (len(p), p.prompt_id)):
-        if found and (len(found[-1]) + 1) * len(prompt) <= batch_tokens:
+        places = (len(found[-1]) + 1) * len(prompt) if found else 0
+        filled += len(prompt)
+        if found and (1 - MOST_PADDING) * places <= filled and places <= batch_tokens:
             found[-1].append(prompt)
         else:
             found.append([prompt])
+            filled = len(prompt)
     return found
 
 

@@ -133,6 +133,8 @@ def _continuations(
     settings: Settings,
 ) -> list[list[int]]:
     """The tokens of each prompt's answer or distractor as they follow its text."""
+    if not any(getattr(p, field) for _, _, p in prompts):
+        return [[] for _ in prompts]
     due = [continuation(p.text, getattr(p, field) or "") for _, _, p in prompts]
     joint = encode(
         tokenizer,

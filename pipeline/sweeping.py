@@ -13,6 +13,7 @@ import platform
 import re
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -203,24 +204,19 @@ def execute(
     todo = [shard for shard in shards if shard.index not in committed]
     waiting = sum(shard.stop - shard.start for shard in todo)
     report.begin(writer.plan.run_id, total=len(corpus), done=len(corpus) - waiting)
-    for shard in todo:
-        began = time.monotonic()
-        tables = run_shard(
-            loaded, tokeniser, corpus.between(shard.start, shard.stop), report
-        )
-        n_quarantined = tables["quarantine"].num_rows
-        writer.commit(
-            shard.index,
-            tables,
-            prompt_ids=range(shard.start, shard.stop),
-            info={
-                "n_prompts": shard.stop - shard.start - n_quarantined,
-                "n_tokens": shard.n_tokens,
-                "n_quarantined": n_quarantined,
-                "seconds": time.monotonic() - began,
-            },
-        )
-        _stop_if_hopeless(writer, shard, tables)
+    # A shard is written while the next one is computed; a stop waits for the writing.
+    with ThreadPoolExecutor(1, thread_name_prefix="writer") as background:
+        writing: Future[None] | None = None
+        for shard in todo:
+            began = time.monotonic()
+            prompts = corpus.between(shard.start, shard.stop)
+            tables = run_shard(loaded, tokeniser, prompts, report)
+            seconds = time.monotonic() - began
+            if writing is not None:
+                writing.result()
+            writing = background.submit(store_shard, writer, shard, tables, seconds)
+        if writing is not None:
+            writing.result()
     settings = tokeniser.settings
     if settings.neurons:
         store_neuron_vocab(
@@ -260,9 +256,26 @@ def run_shard(
     return merged | {"component_stats": roll_up(merged, loaded, settings.cutoff)}
 
 
-def _stop_if_hopeless(
-    writer: RunWriter, shard: Shard, tables: dict[str, pa.Table]
+def store_shard(
+    writer: RunWriter, shard: Shard, tables: dict[str, pa.Table], seconds: float
 ) -> None:
+    """Commit a shard; raises TooManyFailed where it is hopeless to go on."""
+    n_quarantined = tables["quarantine"].num_rows
+    writer.commit(
+        shard.index,
+        tables,
+        prompt_ids=range(shard.start, shard.stop),
+        info={
+            "n_prompts": shard.stop - shard.start - n_quarantined,
+            "n_tokens": shard.n_tokens,
+            "n_quarantined": n_quarantined,
+            "seconds": seconds,
+        },
+    )
+    _stop_if_hopeless(writer, tables)
+
+
+def _stop_if_hopeless(writer: RunWriter, tables: dict[str, pa.Table]) -> None:
     """Stop once more than 1% and at least ten prompts did not close."""
     totals = writer.totals()
     bad, seen = totals["n_quarantined"], totals["n_prompts"] + totals["n_quarantined"]

@@ -1,7 +1,7 @@
 """The command `flowglass sweep`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,6 +62,14 @@ def sweep(
     truncate: Annotated[
         bool, typer.Option("--truncate", help="Keep only the end of too long prompts.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what it would cost, from a sample."),
+    ] = False,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="With --dry-run: say what fits into this time, like 8h."),
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="Revision on the hub.")] = None,
     trust_remote_code: Annotated[
         bool,
@@ -71,37 +79,61 @@ def sweep(
     """Run a model over prompts and store what mattered; the same command resumes."""
     from transformers.utils import logging
 
+    from .errors import PlanError
     from .progress import reporter
     from .sweeping import sweep as run_sweep
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    options: dict[str, Any] = dict(
+        model=model,
+        data=data,
+        store=store,
+        run=run,
+        targets=targets,
+        cutoff=cutoff,
+        precision=precision,
+        neurons=neurons,
+        project=project,
+        top_tokens=top_tokens,
+        tensors=tensors,
+        bos=bos,
+        dtype=dtype,
+        device=device,
+        batch_tokens=batch_tokens,
+        limit=limit,
+        truncate=truncate,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
+    if budget and not dry_run:
+        raise PlanError("--budget works with --dry-run only")
+    if dry_run:
+        say_costs(options, budget)
+        return
     with reporter() as report:
-        done = run_sweep(
-            model=model,
-            data=data,
-            store=store,
-            run=run,
-            targets=targets,
-            cutoff=cutoff,
-            precision=precision,  # type: ignore[arg-type]  # Settings checks it
-            neurons=neurons,
-            project=project,  # type: ignore[arg-type]
-            top_tokens=top_tokens,
-            tensors=tensors,  # type: ignore[arg-type]
-            bos=bos,  # type: ignore[arg-type]
-            dtype=dtype,
-            device=device,
-            batch_tokens=batch_tokens,
-            limit=limit,
-            truncate=truncate,
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-            reporter=report,
-        )
+        done = run_sweep(**options, reporter=report)
     bad = f", {done.n_quarantined} quarantined" if done.n_quarantined else ""
     typer.echo(
         f"{done.run_id}: {done.n_prompts} prompts, {done.n_tokens} tokens, stored in "
         f"{done.store}{bad} ({done.seconds:.0f} s)\n"
         f"next: flowglass view {done.store}, or flowglass info {done.store}"
     )
+
+
+def say_costs(options: dict[str, Any], budget: str | None) -> None:
+    """Print what the sweep with these options would take."""
+    from rich.console import Console
+
+    from .dry_run import print_fitting, print_forecast, seconds_of
+    from .forecast import forecast
+    from .job import plan_job
+
+    limit = seconds_of(budget) if budget else None
+    job = plan_job(options | {"tokenizer": None})
+    with Console(stderr=True).status("measuring a sample"):
+        found = forecast(job)
+    console = Console()
+    print_forecast(found, console)
+    if limit is not None:
+        print_fitting(job, found, limit, console)

@@ -48,9 +48,20 @@ def neuron_vocab(
 ) -> pa.Table:
     """Rows of `neuron_vocab` of one layer."""
     w_down = loaded.weights[layer].ffn.w_down
+    return neuron_vocab_rows(loaded.readout, w_down, layer, token_text, top_tokens)
+
+
+def neuron_vocab_rows(
+    readout: Readout,
+    w_down: Float[Tensor, "neuron d_model"],
+    layer: int,
+    token_text: TokenText,
+    top_tokens: int,
+) -> pa.Table:
+    """Rows of `neuron_vocab` of a layer's first neurons, whose weights are given."""
     parts = []
     for sign in SIGNS:
-        scores, ids = strongest(loaded.readout, w_down, top_tokens, sign=sign)
+        scores, ids = strongest(readout, w_down, top_tokens, sign=sign)
         n, k = ids.shape
         parts.append(
             {

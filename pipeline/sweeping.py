@@ -9,37 +9,31 @@ The same command continues an interrupted sweep; another configuration is anothe
 """
 
 import json
-import platform
-import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from flowglass.store.record import utc_now
-from flowglass.store.run import Plan, RunWriter, run_id_of
-from flowglass.store.schema import SCHEMA_VERSION
+from flowglass.store.run import RunWriter
 
-from . import kernels
 from .analyse import analyse, roll_up
 from .batch import make_batches
-from .corpus import Corpus, Shard, Tokeniser, load_corpus, plan_shards
-from .errors import PipelineError, PlanError
-from .model import LoadedModel, load_model, load_tokenizer
+from .corpus import Shard, Tokeniser
+from .errors import PipelineError
+from .job import Job, plan_job
+from .model import LoadedModel
 from .neuron_vocab import store_neuron_vocab
 from .progress import Reporter, Silent
-from .settings import Precision, Project, Settings, Tensors
-from .text import Bos, TokenText
+from .settings import Precision, Project, Tensors
+from .text import Bos
 
 QUARANTINE_SHARE = 0.01
 QUARANTINE_FEWEST = 10
-PACKAGES = ("flowglass", "torch", "transformers", "pyarrow", "duckdb", "numpy")
 
 
 @dataclass(frozen=True)
@@ -91,117 +85,19 @@ def sweep(
     Options are those of `flowglass sweep`. What is stored already is not run again.
     Raises PlanError, ModelError, DatasetError or StoreError for what a user can mend.
     """
-    settings = Settings(
-        targets=str(targets),
-        cutoff=cutoff,
-        precision=precision,
-        neurons=neurons,
-        project=project,
-        top_tokens=top_tokens,
-        tensors=tensors,
-        bos=bos,
-        dtype=dtype,
-        batch_tokens=batch_tokens,
-        limit=limit,
-        truncate=truncate,
-    )
-    sources = [data] if isinstance(data, str) else list(data)
-    if not sources:
-        raise PlanError("no data: name a built-in dataset or a file")
-    corpus = load_corpus(sources, limit=limit)
-    if tokenizer is None:
-        if not isinstance(model, str):
-            raise PlanError("a loaded module needs tokenizer=...")
-        tokenizer = load_tokenizer(
-            model, revision=revision, trust_remote_code=trust_remote_code
-        )
-    loaded = load_model(
-        model,
-        dtype=dtype,
-        device=device,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-    )
-    tokeniser = Tokeniser(
-        tokenizer, TokenText(tokenizer), settings, loaded.anatomy.context
-    )
-    shards = plan_shards(corpus, tokeniser)
-    plan = make_plan(
-        loaded, corpus, sources, shards, settings, name=run, revision=revision
-    )
-    return execute(
-        loaded, corpus, tokeniser, shards, RunWriter(Path(store), plan), reporter
-    )
-
-
-def make_plan(
-    loaded: LoadedModel,
-    corpus: Corpus,
-    sources: Sequence[str],
-    shards: Sequence[Shard],
-    settings: Settings,
-    *,
-    name: str | None,
-    revision: str | None,
-) -> Plan:
-    """The run's identity, its configuration, and what is known before it starts."""
-    anatomy = loaded.anatomy
-    identity = {
-        "model_hash": loaded.model_hash,
-        "data": [[d.name, d.digest] for d in corpus.datasets],
-        "settings": settings.as_json() | {"dtype": str(loaded.dtype)},
-        "schema_version": SCHEMA_VERSION,
-    }
-    config = {
-        "model": loaded.name,
-        "revision": revision,
-        "data": list(sources),
-        **settings.as_json(),
-        "kernel": kernels.name_of(loaded.device),
-        "n_prompts": len(corpus),
-        "identity": identity,
-    }
-    more = f"+{len(corpus.datasets) - 1}" if len(corpus.datasets) > 1 else ""
-    slug = f"{Path(loaded.name).name}-{corpus.datasets[0].name}{more}"
-    slug = re.sub(r"[^A-Za-z0-9.+_-]+", "-", slug)
-    return Plan(
-        run_id=name or run_id_of(slug, identity),
-        model=loaded.name,
-        model_hash=loaded.model_hash,
-        architecture=type(loaded.module).__name__,
-        block_kind=anatomy.block_kind,
-        n_layers=len(anatomy.layers),
-        n_heads=anatomy.n_heads,
-        n_kv_heads=anatomy.n_kv_heads,
-        d_model=anatomy.d_model,
-        d_ffn=anatomy.d_ffn,
-        vocab_size=anatomy.vocab_size,
-        dtype=str(loaded.dtype).removeprefix("torch."),
-        device=str(loaded.device),
-        datasets=[d.name for d in corpus.datasets],
-        cutoff=settings.cutoff,
-        config=config,
-        versions={p: version(p) for p in PACKAGES}
-        | {"python": platform.python_version()},
-        started_at=utc_now(),
-        n_shards=len(shards),
-    )
+    job = plan_job(locals())
+    return execute(job, RunWriter(Path(store), job.plan), reporter or Silent())
 
 
 def execute(
-    loaded: LoadedModel,
-    corpus: Corpus,
-    tokeniser: Tokeniser,
-    shards: Sequence[Shard],
-    writer: RunWriter,
-    reporter: Reporter | None,
+    job: Job, writer: RunWriter, report: Reporter, *, neuron_vocab: bool = True
 ) -> Run:
     """Run and commit every shard that is not committed yet."""
-    report = reporter or Silent()
+    corpus = job.corpus
     started = time.monotonic()
     writer.resume()
     committed = writer.committed()
-    todo = [shard for shard in shards if shard.index not in committed]
+    todo = [shard for shard in job.shards if shard.index not in committed]
     waiting = sum(shard.stop - shard.start for shard in todo)
     report.begin(writer.plan.run_id, total=len(corpus), done=len(corpus) - waiting)
     # A shard is written while the next one is computed; a stop waits for the writing.
@@ -210,17 +106,20 @@ def execute(
         for shard in todo:
             began = time.monotonic()
             prompts = corpus.between(shard.start, shard.stop)
-            tables = run_shard(loaded, tokeniser, prompts, report)
+            tables = run_shard(job.loaded, job.tokeniser, prompts, report)
             seconds = time.monotonic() - began
             if writing is not None:
                 writing.result()
             writing = background.submit(store_shard, writer, shard, tables, seconds)
         if writing is not None:
             writing.result()
-    settings = tokeniser.settings
-    if settings.neurons:
+    if neuron_vocab and job.settings.neurons:
         store_neuron_vocab(
-            loaded, writer.root, tokeniser.token_text, settings.top_tokens, report
+            job.loaded,
+            writer.root,
+            job.tokeniser.token_text,
+            job.settings.top_tokens,
+            report,
         )
     totals = writer.totals()
     return Run(

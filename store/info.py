@@ -38,7 +38,7 @@ def write_info(store: Store, out: TextIO) -> None:
             f"{done:,}/{state.plan.n_prompts:,}",
             f"{state.total('n_tokens'):,}",
             f"{state.total('n_quarantined'):,}",
-            _size(state.n_bytes),
+            size_said(state.n_bytes),
         )
     console.print(table)
     for run_id, state in runs.items():
@@ -54,10 +54,10 @@ def write_info(store: Store, out: TextIO) -> None:
 _STYLES = {"complete": "green", "partial": "yellow", "stopped": "red"}
 
 
-def _size(n_bytes: int) -> str:
+def size_said(n_bytes: int) -> str:
     """Bytes as people say them.
 
-    >>> _size(999), _size(12_345_678)
+    >>> size_said(999), size_said(12_345_678)
     ('999 B', '12.3 MB')
     """
     if n_bytes < 1000:

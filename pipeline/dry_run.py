@@ -1,0 +1,107 @@
+"""What `flowglass sweep --dry-run` says: the forecast, and what fits a budget."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from flowglass.store.info import size_said
+
+from .errors import PlanError
+from .forecast import Forecast, forecast
+from .job import Job
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+CHEAPER: tuple[dict[str, Any], ...] = (
+    {"project": "none"},
+    {"project": "none", "neurons": 0},
+)
+"""Settings that are tried where a sweep does not fit, dearest first."""
+
+
+def seconds_of(budget: str) -> float:
+    """A duration as a person writes it, in seconds; raises PlanError.
+
+    >>> seconds_of("8h"), seconds_of("90 m")
+    (28800.0, 5400.0)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", budget.strip())
+    if not found or not float(found[1]):
+        raise PlanError(f"budget {budget!r}: expected a duration like 8h, 90m or 45s")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def duration_said(seconds: float) -> str:
+    """A duration for people.
+
+    >>> duration_said(40), duration_said(5400), duration_said(200_000)
+    ('40 s', '1.5 h', '2.3 d')
+    """
+    unit = max(
+        (u for u in UNITS if seconds >= UNITS[u]), key=lambda u: UNITS[u], default="s"
+    )
+    return f"{seconds / UNITS[unit]:.{0 if unit == 's' else 1}f} {unit}"
+
+
+def print_forecast(found: Forecast, console: Console) -> None:
+    """The forecast as a table of sizes and four lines."""
+    sizes = Table("table", "size", "bytes a token", box=box.SIMPLE_HEAD)
+    sizes.columns[1].justify = sizes.columns[2].justify = "right"
+    for name, size in sorted(found.table_bytes.items(), key=lambda item: -item[1]):
+        each = f"{size / found.n_tokens:.0f}"
+        sizes.add_row(name, size_said(size), each if name != "neuron_vocab" else "")
+    console.print(sizes)
+    rate, once = found.n_tokens / found.seconds, found.neuron_vocab_seconds
+    for line in (
+        f"{found.n_prompts:,} prompts, {found.n_tokens:,} tokens; measured on "
+        f"{found.sampled_tokens:,}",
+        f"time    {duration_said(found.total_seconds)} at {rate:,.0f} tokens/s"
+        + (f", {duration_said(once)} of it once per model" if once > 1 else ""),
+        f"memory  {size_said(found.peak_memory)}",
+        f"disk    {size_said(sum(found.table_bytes.values()))}",
+    ):
+        console.print(line, highlight=False)
+
+
+def print_fitting(job: Job, asked: Forecast, budget: float, console: Console) -> None:
+    """Whether the job fits, and if not, what would."""
+    fits = asked.total_seconds <= budget
+    limit = duration_said(budget)
+    console.print(f"fits into {limit}" if fits else f"too long for {limit}; these fit:")
+    if not fits:
+        for option in list(fitting(job, asked, budget)) or ["nothing that was tried"]:
+            console.print(f"  {option}", highlight=False)
+
+
+def fitting(job: Job, asked: Forecast, budget: float) -> Iterator[str]:
+    """Options that bring the job under the budget, with what they mean."""
+    for change in CHEAPER:
+        settings = replace(job.settings, **change)
+        cheaper = replace(job, tokeniser=replace(job.tokeniser, settings=settings))
+        found = forecast(cheaper)
+        if found.total_seconds <= budget:
+            flags = " ".join(f"--{name} {value}" for name, value in change.items())
+            yield f"{flags}  ({duration_said(found.total_seconds)})"
+    left = budget - asked.neuron_vocab_seconds
+    prompts = int(asked.n_prompts * left / asked.seconds)
+    if limit := limit_for([len(d.prompts) for d in job.corpus.datasets], prompts):
+        yield f"--limit {limit}  (prompts of each source)"
+
+
+def limit_for(sizes: list[int], prompts: int) -> int:
+    """The highest limit of each source that leaves at most so many prompts in all.
+
+    >>> limit_for([100, 20, 50], 90), limit_for([100], 0)
+    (35, 0)
+    """
+    low, high = 0, max(sizes)
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = sum(min(size, middle) for size in sizes) <= prompts
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return low

@@ -1,0 +1,175 @@
+"""What a sweep will cost, from a sample of it: time, peak memory, bytes by table.
+
+1. The largest batch of the plan runs alone: its memory is the sweep's peak, and its
+   time says how many tokens fit into the sample.
+2. The beginnings of a few shards are swept into a store that is thrown away: the same
+   code as the sweep's, so that reading, writing and short batches are in the figures.
+3. Time is scaled by the tokens. Every beginning is swept once more at half its length,
+   which tells what a file costs by itself from what it costs by the token.
+"""
+
+import resource
+import sys
+import time
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from flowglass.store.parquet import to_parquet
+from flowglass.store.run import RunWriter
+from flowglass.store.schema import TABLES
+
+from .analyse import analyse
+from .batch import make_batches
+from .corpus import Shard
+from .job import Job
+from .neuron_vocab import neuron_vocab_rows
+from .progress import Silent
+from .prompts import TokenisedPrompt
+from .sweeping import execute
+
+SAMPLE_SECONDS = 20.0
+SAMPLED_SHARDS = 4
+SAMPLED_NEURONS = 128
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a whole sweep is expected to take, if nothing of it is stored yet."""
+
+    n_prompts: int
+    n_tokens: int
+    seconds: float
+    """Of the prompts."""
+    neuron_vocab_seconds: float
+    """Of what is done once per model."""
+    peak_memory: int
+    """Bytes: the device's if it is no CPU, else the process's."""
+    table_bytes: Mapping[str, int]
+    sampled_tokens: int
+
+    @property
+    def total_seconds(self) -> float:
+        return self.seconds + self.neuron_vocab_seconds
+
+
+def forecast(job: Job, *, seconds: float = SAMPLE_SECONDS) -> Forecast:
+    """Measure about `seconds` of the job's work, and scale it up."""
+    batch = _largest_batch(job)
+    settings, spell = job.settings, job.tokeniser.token_text
+    analyse(job.loaded, batch[:1], settings, spell)  # what is compiled is compiled now
+    started = time.monotonic()
+    analyse(job.loaded, batch, settings, spell)
+    rate = sum(map(len, batch)) / (time.monotonic() - started)
+    memory = peak_memory(job.loaded.device)
+
+    n_tokens = sum(shard.n_tokens for shard in job.shards)
+    shards = _beginnings(job, tokens=min(rate * seconds, n_tokens / 2))
+    swept = sum(shard.n_tokens for shard in shards)
+    with TemporaryDirectory(prefix="flowglass-forecast-") as folder:
+        started = time.monotonic()
+        sample = replace(
+            job, shards=shards, plan=replace(job.plan, n_shards=len(shards))
+        )
+        execute(sample, RunWriter(folder, sample.plan), Silent(), neuron_vocab=False)
+        took = time.monotonic() - started
+        sizes = _bytes_by_table(Path(folder))
+    neurons_took, neurons_bytes = _neuron_vocab(job)
+    return Forecast(
+        n_prompts=len(job.corpus),
+        n_tokens=n_tokens,
+        seconds=took * n_tokens / swept,
+        neuron_vocab_seconds=neurons_took,
+        peak_memory=memory,
+        table_bytes={
+            name: _scaled(of_shard, shards, n_tokens, len(job.shards))
+            for name, of_shard in sizes.items()
+        }
+        | neurons_bytes,
+        sampled_tokens=swept,
+    )
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes in use so far: on the device, or by this process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _largest_batch(job: Job) -> list[TokenisedPrompt]:
+    def places(batch: Sequence[TokenisedPrompt]) -> int:
+        return len(batch) * max(map(len, batch)) ** 2
+
+    fullest = max(job.shards, key=lambda shard: shard.n_tokens)
+    prompts = job.tokeniser(job.corpus.between(fullest.start, fullest.stop))
+    return max(make_batches(prompts, job.settings.batch_tokens), key=places)
+
+
+def _beginnings(job: Job, *, tokens: float) -> list[Shard]:
+    """Beginnings of shards spread over the plan, with about the tokens in all: at even
+    places the whole beginning, behind it the first half of it."""
+    n = min(SAMPLED_SHARDS, len(job.shards))
+    found: list[Shard] = []
+    for shard in (job.shards[i * len(job.shards) // n] for i in range(n)):
+        prompts = job.tokeniser(job.corpus.between(shard.start, shard.stop))
+        whole = _first(shard, prompts, tokens / n / 1.5, index=len(found))
+        half = _first(shard, prompts, whole.n_tokens / 2, index=len(found) + 1)
+        found += [whole, half]
+    return found
+
+
+def _first(
+    shard: Shard, prompts: Sequence[TokenisedPrompt], tokens: float, *, index: int
+) -> Shard:
+    """As many of the shard's first prompts as have the tokens, but at least one."""
+    ends = list(accumulate(map(len, prompts)))
+    n = max(1, bisect_right(ends, tokens))
+    return Shard(index, shard.start, shard.start + n, ends[n - 1])
+
+
+def _bytes_by_table(folder: Path) -> dict[str, Counter[int]]:
+    """The size of every table of every shard."""
+    sizes: dict[str, Counter[int]] = defaultdict(Counter)
+    for file in folder.glob("runs/*/data/*/shard=*/*.parquet"):
+        shard = int(file.parent.name.removeprefix("shard="))
+        sizes[file.parent.parent.name][shard] += file.stat().st_size
+    return sizes
+
+
+def _scaled(
+    sizes: Mapping[int, int], shards: Sequence[Shard], n_tokens: int, n_shards: int
+) -> int:
+    """Bytes of a table in the whole sweep: so much a shard, and so much a token."""
+    pairs = list(zip(shards[::2], shards[1::2], strict=True))
+    tokens = sum(whole.n_tokens - half.n_tokens for whole, half in pairs)
+    more = sum(
+        sizes.get(whole.index, 0) - sizes.get(half.index, 0) for whole, half in pairs
+    )
+    wholes = sum(sizes.get(whole.index, 0) for whole, _ in pairs)
+    of_token = more / tokens if tokens else 0.0
+    of_shard = wholes - of_token * sum(whole.n_tokens for whole, _ in pairs)
+    return round(of_token * n_tokens + max(0.0, of_shard) / len(pairs) * n_shards)
+
+
+def _neuron_vocab(job: Job) -> tuple[float, dict[str, int]]:
+    """Seconds and bytes of `neuron_vocab`, from a few neurons of the first layer."""
+    if not job.settings.neurons:
+        return 0.0, {}
+    w_down = job.loaded.weights[0].ffn.w_down
+    some = w_down[:SAMPLED_NEURONS]
+    started = time.monotonic()
+    rows = neuron_vocab_rows(
+        job.loaded.readout, some, 0, job.tokeniser.token_text, job.settings.top_tokens
+    )
+    times = len(w_down) / len(some) * len(job.loaded.weights)
+    took = (time.monotonic() - started) * times
+    size = len(to_parquet(TABLES["neuron_vocab"], rows))
+    return took, {"neuron_vocab": round(size * times)}

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from .ranking import leading, ranks
 
-LOGITS_AT_ONCE = 2**18
-"""On a CPU: a few rows that stay in the cache for all that is asked about them."""
+LOGITS_AT_ONCE = 2**22
+"""Logits that are taken to the reductions' dtype together: 16 MB."""
 
-LOGITS_ELSEWHERE = 2**26
+LOGITS_IN_CACHE = 2**18
+"""Of them, those that the exponentials are taken of together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +37,7 @@ def predict(
     logits: Float[Tensor, "position vocab"], due: Int[Tensor, " position"]
 ) -> Prediction:
     """Summarise the distributions, and the place of the token `due` in each."""
-    at_once = LOGITS_AT_ONCE if logits.is_cpu else LOGITS_ELSEWHERE
-    rows = max(1, at_once // logits.shape[-1])
+    rows = max(1, LOGITS_AT_ONCE // logits.shape[-1])
     parts = [
         _predict(some if some.dtype == torch.float64 else some.float(), token)
         for some, token in zip(logits.split(rows), due.split(rows), strict=True)
@@ -47,16 +47,27 @@ def predict(
 
 def _predict(logits: Tensor, due: Tensor) -> tuple[Tensor, ...]:
     highest, top = leading(logits, 1)
-    # The clamp is far below where exp underflows: it adds 0, not 0 * -inf.
-    shifted = (logits - highest).clamp_min_(-1e4)
-    weights = shifted.exp()
-    total = weights.sum(-1)
-    mean = torch.linalg.vecdot(weights, shifted) / total
-    own = shifted.gather(-1, due[:, None])[:, 0]
+    own = logits.gather(-1, due[:, None]) - highest
+    rows = max(1, LOGITS_IN_CACHE // logits.shape[-1])
+    if not logits.is_cpu:
+        rows = len(logits)
+    sums = [
+        _exponential_sums(*some)
+        for some in zip(logits.split(rows), highest.split(rows), strict=True)
+    ]
+    total, weighted = (torch.cat(column) for column in zip(*sums, strict=True))
     return (
         top[:, 0],
         1 / total,
-        total.log() - mean,
-        own - total.log(),
+        total.log() - weighted / total,
+        own[:, 0] - total.log(),
         ranks(logits, due[:, None])[:, 0],
     )
+
+
+def _exponential_sums(logits: Tensor, highest: Tensor) -> tuple[Tensor, Tensor]:
+    """The sums of exp(x) and of x exp(x), for x = logits - highest."""
+    # The clamp is far below where exp underflows: it adds 0, not 0 * -inf.
+    shifted = (logits - highest).clamp_min_(-1e4)
+    weights = shifted.exp()
+    return weights.sum(-1), torch.linalg.vecdot(weights, shifted)

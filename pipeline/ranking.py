@@ -15,6 +15,9 @@ from .kernels import compiled, in_threads, pieces
 BLOCK = 64
 """Scores whose maximum is looked at before each of them."""
 
+SCORES_IN_CACHE = 2048
+"""Scores that all tokens asked about are compared with before the next ones."""
+
 
 def leading(
     scores: Float[Tensor, "row vocab"], k: int, *, sign: int = 1
@@ -100,9 +103,10 @@ def _leading_loop(scores: Any, sign: Any, values: Any, ids: Any) -> None:
         for start in range(0, vocab, BLOCK):
             stop = min(start + BLOCK, vocab)
             if filled == k:
-                top = sign * scores[row, start]
-                for token in range(start + 1, stop):
-                    top = max(top, sign * scores[row, token])
+                block = scores[row, start:stop]
+                top = sign * block[0]
+                for at in range(len(block)):
+                    top = max(top, sign * block[at])
                 if top <= values[row, k - 1]:
                     continue
             for token in range(start, stop):
@@ -123,13 +127,23 @@ def _leading_loop(scores: Any, sign: Any, values: Any, ids: Any) -> None:
 
 def _ranks_loop(scores: Any, ids: Any, found: Any) -> None:
     rows, vocab = scores.shape
+    one, none = np.float32(1), np.float32(0)
     for row in range(rows):
         for i in range(ids.shape[1]):
-            token = ids[row, i]
-            own = scores[row, token]
-            ahead = np.int32(0)
-            for other in range(token):
-                ahead += np.int32(scores[row, other] >= own)
-            for other in range(token + 1, vocab):
-                ahead += np.int32(scores[row, other] > own)
-            found[row, i] = ahead
+            found[row, i] = 0
+        for start in range(0, vocab, SCORES_IN_CACHE):
+            stop = min(start + SCORES_IN_CACHE, vocab)
+            for i in range(ids.shape[1]):
+                token = ids[row, i]
+                own = scores[row, token]
+                # Counted in float32: integers would be widened to int64, four times
+                # slower, and a block's count is exact.
+                ahead = none
+                # Slices that are read from 0 on: other loops are not vectorised.
+                before = scores[row, start : min(max(token, start), stop)]
+                behind = scores[row, max(min(token + 1, stop), start) : stop]
+                for at in range(len(before)):
+                    ahead += one if before[at] >= own else none
+                for at in range(len(behind)):
+                    ahead += one if behind[at] > own else none
+                found[row, i] += np.int64(ahead)

@@ -166,9 +166,7 @@ def _neuron_vocab(job: Job) -> tuple[float, dict[str, int]]:
     w_down = job.loaded.weights[0].ffn.w_down
     some = w_down[:SAMPLED_NEURONS]
     started = time.monotonic()
-    rows = neuron_vocab_rows(
-        job.loaded.readout, some, 0, job.tokeniser.token_text, job.settings.top_tokens
-    )
+    rows = neuron_vocab_rows(job.loaded.readout, some, 0, job.tokeniser.token_text)
     times = len(w_down) / len(some) * len(job.loaded.weights)
     took = (time.monotonic() - started) * times
     size = len(to_parquet(TABLES["neuron_vocab"], rows))

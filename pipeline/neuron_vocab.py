@@ -23,13 +23,12 @@ from .rows import as_table
 from .text import TokenText
 from .vocabulary_rows import SIGNS, ranked_tokens
 
+TOP_TOKENS = 10
+"""Tokens each way. The table belongs to a model, so no run's `--top-tokens` counts."""
+
 
 def store_neuron_vocab(
-    loaded: LoadedModel,
-    store: Path,
-    token_text: TokenText,
-    top_tokens: int,
-    report: Reporter,
+    loaded: LoadedModel, store: Path, token_text: TokenText, report: Reporter
 ) -> None:
     """Commit the layers of this model that the store does not have yet."""
     writer = ModelWriter(store, loaded.model_hash)
@@ -39,16 +38,14 @@ def store_neuron_vocab(
     title = f"neurons of {loaded.name}, once per model"
     report.begin(title, total=n_layers, done=len(done), unit="layers")
     for layer in sorted(set(range(n_layers)) - done):
-        writer.commit(layer, neuron_vocab(loaded, layer, token_text, top_tokens))
+        writer.commit(layer, neuron_vocab(loaded, layer, token_text))
         report.advance(1)
 
 
-def neuron_vocab(
-    loaded: LoadedModel, layer: int, token_text: TokenText, top_tokens: int
-) -> pa.Table:
+def neuron_vocab(loaded: LoadedModel, layer: int, token_text: TokenText) -> pa.Table:
     """Rows of `neuron_vocab` of one layer."""
     w_down = loaded.weights[layer].ffn.w_down
-    return neuron_vocab_rows(loaded.readout, w_down, layer, token_text, top_tokens)
+    return neuron_vocab_rows(loaded.readout, w_down, layer, token_text)
 
 
 def neuron_vocab_rows(
@@ -56,12 +53,11 @@ def neuron_vocab_rows(
     w_down: Float[Tensor, "neuron d_model"],
     layer: int,
     token_text: TokenText,
-    top_tokens: int,
 ) -> pa.Table:
     """Rows of `neuron_vocab` of a layer's first neurons, whose weights are given."""
     parts = []
     for sign in SIGNS:
-        scores, ids = strongest(readout, w_down, top_tokens, sign=sign)
+        scores, ids = strongest(readout, w_down, TOP_TOKENS, sign=sign)
         n, k = ids.shape
         parts.append(
             {

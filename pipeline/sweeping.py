@@ -114,13 +114,7 @@ def execute(
         if writing is not None:
             writing.result()
     if neuron_vocab and job.settings.neurons:
-        store_neuron_vocab(
-            job.loaded,
-            writer.root,
-            job.tokeniser.token_text,
-            job.settings.top_tokens,
-            report,
-        )
+        store_neuron_vocab(job.loaded, writer.root, job.tokeniser.token_text, report)
     totals = writer.totals()
     return Run(
         run_id=writer.plan.run_id,

@@ -48,9 +48,8 @@ class Trace:
     def neuron_vocab(self) -> pa.Table:
         """What every neuron's weights promote and suppress: 2 * d_model * vocab flops a
         neuron, so computed when first asked for."""
-        k = self.settings.top_tokens
         return pa.concat_tables(
-            neuron_vocab(self.model, layer, self.token_text, k)
+            neuron_vocab(self.model, layer, self.token_text)
             for layer in range(len(self.model.weights))
         )
 

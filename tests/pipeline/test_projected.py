@@ -100,13 +100,15 @@ def test_none_drops_lens_and_writes_only() -> None:
 
 
 def test_top_tokens_and_neurons_are_limits() -> None:
-    """Three tokens of every list and two neurons of every position, if asked for."""
+    """Three tokens of every list and two neurons of every position, if asked for; of
+    `neuron_vocab`, which is the model's and no run's, always ten."""
     model, ids = tiny_gpt2(), random_tokens(8, seed=3)
 
     t = trace(model, ids, cutoff=0, project="all", top_tokens=3, neurons=2)
 
-    for table in (t.lens, t.writes, t.neuron_vocab):
+    for table in (t.lens, t.writes):
         assert set(table["rank"].to_pylist()) == {0, 1, 2}
+    assert set(t.neuron_vocab["rank"].to_pylist()) == set(range(10))
     assert set(t.neurons["rank"].to_pylist()) == {0, 1}
     written, stored, attributed = (
         keys(rows, "layer", name, position)

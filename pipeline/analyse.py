@@ -25,11 +25,13 @@ from .attribution import ask, attribution_rows
 from .batch import Batch, pad, sources_of
 from .capture import stream
 from .contributions import Step
-from .decompose import LayerCapture, attention_step, ffn_step, neuron_step
+from .decompose import steps
 from .dense_rows import tensor_rows
 from .history import History
+from .layer import LayerCapture, LayerWeights
 from .model import CLOSURE_BOUNDS, LoadedModel
-from .neurons import neuron_rows, top_neurons
+from .neuron_step import neuron_step
+from .neurons import TopNeurons, neuron_rows, no_neurons, top_neurons
 from .predictions import Prediction
 from .projections import Projector
 from .prompt_rows import predict_next, prompt_rows, target_rows, token_rows
@@ -113,36 +115,42 @@ def analyse(
         if on_step is not None:
             on_step(layer, name, step, on)
 
-    def consume(layer: int, capture: LayerCapture) -> None:
-        weights = model.weights[layer]
-        step, error = attention_step(capture, weights.attention)
-        record(layer, "attn", step, error, capture.pattern)
-        columns["heads"].append(head_rows(step.attn, sources, frame, layer=layer))
-        if settings.tensors == "dense":
-            columns["tensors"] += tensor_rows(
-                step.attn,
-                capture.pattern,
-                frame,
-                layer=layer,
-                precision=settings.precision,
-            )
-        step, error = ffn_step(capture)
-        record(layer, "ffn", step, error, capture.pattern)
-        shares = capture.activation[..., :0]
-        if settings.neurons:
-            shares, error = neuron_step(capture, weights.ffn)
-            closure.see(layer, "neuron", error, frame.valid)
-        top = top_neurons(
+    def leading_neurons(
+        layer: int, capture: LayerCapture, weights: LayerWeights
+    ) -> TopNeurons:
+        if not (settings.neurons and capture.ffn.banks):
+            return no_neurons(capture.resid_post)
+        shares, error = neuron_step(capture, weights)
+        closure.see(layer, "neuron", error, frame.valid)
+        return top_neurons(
             shares,
-            capture.activation,
+            capture.ffn,
+            weights.ffn,
             settings.neurons,
             cutoff=settings.cutoff,
             round_=round_,
         )
-        columns["neurons"].append(neuron_rows(top, frame, layer=layer))
+
+    def consume(layer: int, capture: LayerCapture) -> None:
+        weights, pattern = model.weights[layer], capture.attention.pattern
+        for name, step, error in steps(capture, weights):
+            record(layer, name, step, error, pattern)
+            if not step.attn.shape[1]:
+                continue
+            columns["heads"].append(head_rows(step.attn, sources, frame, layer=layer))
+            if settings.tensors == "dense":
+                columns["tensors"] += tensor_rows(
+                    step.attn,
+                    pattern,
+                    frame,
+                    layer=layer,
+                    precision=settings.precision,
+                )
+        top = leading_neurons(layer, capture, weights)
+        columns["neurons"].append(neuron_rows(top, weights.ffn, frame, layer=layer))
         history.keep(capture, weights, top)
 
-    logits = stream(model.module, model.anatomy, batch.ids, frame.valid.long(), consume)
+    logits = stream(model.module, model.anatomy, batch.ids, consume)
     routes = route_rows(
         graph,
         batch,
@@ -184,9 +192,16 @@ def meanings(
         token_text=token_text,
         top_tokens=settings.top_tokens,
         final_scale=readout.scale_at(history.states[-1]),
+        weights=weights,
     )
     if settings.project != "none":
-        selection = select(settings.project, history, routes, batch.frame.valid)
+        selection = select(
+            settings.project,
+            history,
+            routes,
+            batch.frame.valid,
+            parallel=model.anatomy.parallel,
+        )
         projector.states_and_blocks(selection)
         for layer, own in enumerate(weights):
             projector.heads(layer, selection, own)

@@ -13,13 +13,15 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .batch import Batch
-from .decompose import LayerWeights
 from .history import History
+from .neurons import neuron_names
 from .readout import Readout
 from .rows import Columns
+from .weights import ModelWeights
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,7 @@ def attribution_rows(
     asked: Asked,
     history: History,
     readout: Readout,
-    weights: Sequence[LayerWeights],
+    weights: ModelWeights,
 ) -> Iterator[Columns]:
     """Rows of `logit_attribution`, a part for every kind of component of a layer."""
     at, towards = asked.at, asked.towards
@@ -83,23 +85,21 @@ def attribution_rows(
     def single(layer: int, component: str, vectors: Tensor) -> Columns:
         return _rows(asked, layer, component, (vectors * towards).sum(-1)[:, None])
 
-    yield single(-1, "embed", history.states[0][at])
+    yield single(-1, "embed", history.states[0][at] * weights.embed_reach)
     for layer, (kept, own) in enumerate(zip(history.layers, weights, strict=True)):
-        w_o, w_down = own.attention.w_o, own.ffn.w_down
-        onto = torch.einsum("hvd,ad->ahv", w_o, towards)
-        yield _rows(asked, layer, "head", (kept.heads[at] * onto).sum(-1))
-        yield single(layer, "bias", kept.bias_at_targets[asked.target])
-        yield single(layer, "ffn", kept.ffn_at_targets[asked.target])
+        reach = own.attention.reach
+        onto = torch.einsum("hvd,ad->ahv", own.attention.w_o, towards)
+        yield _rows(asked, layer, "head", reach * (kept.heads[at] * onto).sum(-1))
+        yield single(layer, "bias", reach * kept.bias_at_targets[asked.target])
+        reach = own.ffn.reach
+        yield single(layer, "ffn", reach * kept.ffn_at_targets[asked.target])
         top = kept.neurons
-        onto = torch.einsum("akd,ad->ak", w_down[top.neuron[at]], towards)
-        yield _rows(
-            asked,
-            layer,
-            "neuron",
-            top.activation[at] * onto,
-            index=top.neuron[at],
-            stored=top.stored[at],
-        )
+        place = top.place[at]
+        onto = torch.einsum("akd,ad->ak", own.ffn.rows(place, towards.dtype), towards)
+        stored = top.stored[at].cpu().numpy()
+        values = reach * top.multiple[at] * onto
+        names = neuron_names(place.cpu().numpy()[stored], own.ffn)
+        yield _rows(asked, layer, "neuron", values, names=names, stored=stored)
     constant = readout.constant[asked.token_id][:, None]
     yield _rows(asked, len(weights), "bias", constant)
 
@@ -110,21 +110,24 @@ def _rows(
     component: str,
     values: Float[Tensor, "asked component"],
     *,
-    index: Tensor | None = None,
-    stored: Tensor | None = None,
+    names: tuple[pa.Array, NDArray[np.int32]] | None = None,
+    stored: NDArray[np.bool_] | None = None,
 ) -> Columns:
-    """Values as rows; the index is the column, and all are stored, unless given."""
+    """Values as rows. Unless given, all are stored, the index is the column, and the
+    component is of no expert."""
     n, k = values.shape
-    keep = np.ones((n, k), bool) if stored is None else stored.cpu().numpy()
-    places = np.arange(k) if index is None else index.cpu().numpy()
+    keep = np.ones((n, k), bool) if stored is None else stored
     which = keep.nonzero()[0]
     total = len(which)
+    if names is None:
+        index = np.broadcast_to(np.arange(k, dtype=np.int32), (n, k))[keep]
+        names = pa.nulls(total, pa.int16()), index
     columns: dict[str, Any] = {name: v[which] for name, v in asked.columns.items()}
     return {
         **columns,
         "layer": np.full(total, layer, np.int16),
         "component": pa.repeat(component, total),
-        "expert": pa.nulls(total, pa.int16()),
-        "index": np.broadcast_to(places, (n, k))[keep],
+        "expert": names[0],
+        "index": names[1],
         "value": values.float().cpu().numpy()[keep],
     }

@@ -1,143 +1,137 @@
 """One forward pass, read layer by layer while it runs, then forgotten.
 
-1. `tapped` puts a function into transformers' attention interface that delegates to
-   the family's own eager attention and shows its pattern and values to the recorder.
-2. `stream` hooks the modules of the anatomy; when a layer returns, its LayerCapture is
-   handed to the consumer and dropped, so that memory is flat in depth.
+`stream` hooks the modules of the anatomy and watches the taps; when a layer returns,
+its LayerCapture is handed to the consumer and dropped: memory is flat in depth.
 """
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import AttentionInterface, PreTrainedModel
-from transformers.masking_utils import AttentionMaskInterface, eager_mask
+from transformers import PreTrainedModel
 
-from .anatomy import Anatomy, LayerModules
-from .decompose import LayerCapture
-from .errors import ModelError
+from .anatomy import Anatomy, LayerAnatomy
+from .assemble import Seen, SeenExperts, assemble
+from .layer import LayerCapture
+from .probe import first_tensor, output_tensor
+from .taps import tapped
 
-TAP = "flowglass"
-
-Seen = Callable[[nn.Module, Tensor, Tensor], None]
-_seen: ContextVar[Seen | None] = ContextVar("attention tap", default=None)
-
-
-def _attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    *args: Any,
-    **kwargs: Any,
-) -> tuple[Tensor, Tensor]:
-    family = sys.modules[type(module).__module__]
-    output, pattern = family.eager_attention_forward(
-        module, query, key, value, *args, **kwargs
-    )
-    if (seen := _seen.get()) is not None:
-        seen(module, pattern, value)
-    return output, pattern
-
-
-@contextmanager
-def tapped(model: PreTrainedModel, seen: Seen) -> Iterator[None]:
-    """While open, `seen(module, pattern, value)` is called by every attention."""
-    AttentionInterface.register(TAP, _attention)
-    # Without a mask function of the same name the model would silently not be causal.
-    AttentionMaskInterface.register(TAP, eager_mask)
-    before = model.config._attn_implementation
-    model.set_attn_implementation(TAP)
-    token = _seen.set(seen)
-    try:
-        yield
-    finally:
-        _seen.reset(token)
-        model.set_attn_implementation(before)
-
-
-def first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    """A decoder module's hidden states, given by position or by name."""
-    found = args[0] if args else kwargs["hidden_states"]
-    assert isinstance(found, Tensor)
-    return found
-
-
-def output_tensor(output: Any) -> Tensor:
-    """A module's hidden states; some return them first in a tuple."""
-    found = output[0] if isinstance(output, tuple) else output
-    assert isinstance(found, Tensor)
-    return found
+Consume = Callable[[int, LayerCapture], None]
 
 
 def stream(
     model: PreTrainedModel,
     anatomy: Anatomy,
     ids: Int[Tensor, "batch position"],
-    mask: Int[Tensor, "batch position"],
-    consume: Callable[[int, LayerCapture], None],
+    consume: Consume,
 ) -> Float[Tensor, "batch position vocab"]:
     """Run the model once; `consume` gets every layer's capture in order.
 
-    Gives the logits. Captures are float32, or float64 if the model runs in float64.
-    Raises ModelError if a layer's attention bypasses the attention interface.
+    Padding stands on the right: no token before it sees it, so it is not masked. (A
+    masked row of padding is NaN in some models in float64, and spreads.)
+
+    Gives the logits. Captures are float32, or float64 if the model runs in float64, and
+    all on the model's first device.
     """
-    shown: dict[str, Tensor] = {}  # by the layer in progress
-    handles: list[Any] = []
-
-    def keep(name: str, tensor: Tensor) -> None:
-        shown[name] = tensor if tensor.dtype == torch.float64 else tensor.float()
-
-    def seen(_: nn.Module, pattern: Tensor, value: Tensor) -> None:
-        keep("pattern", pattern)
-        keep("value", value.repeat_interleave(pattern.shape[1] // value.shape[1], 1))
-
-    def enter(name: str) -> Callable[..., None]:
-        # Some blocks add in place: a kept input must be a copy.
-        return lambda _, args, kwargs: keep(name, first_tensor(args, kwargs).clone())
-
-    def leave(name: str) -> Callable[..., None]:
-        return lambda _, __, output: keep(name, output_tensor(output))
-
-    def done(index: int) -> Callable[..., None]:
-        def finish(block: nn.Module, _: Any, output: Any) -> None:
-            keep("resid_post", output_tensor(output))
-            if "pattern" not in shown:
-                raise ModelError(
-                    f"layer {index} ({type(block).__name__}) computes its attention "
-                    "outside transformers' attention interface: its pattern is hidden"
-                )
-            capture = LayerCapture(**shown)
-            shown.clear()
-            consume(index, capture)
-
-        return finish
-
-    def watch(index: int, layer: LayerModules) -> None:
-        before, after = "register_forward_pre_hook", "register_forward_hook"
-        hooks: list[tuple[nn.Module, str, Callable[..., None]]] = [
-            (layer.block, before, enter("resid_pre")),
-            (layer.attention, after, leave("attn_write")),
-            (layer.mid_norm, before, enter("resid_mid")),
-            (layer.down_proj, before, enter("activation")),
-            (layer.ffn, after, leave("ffn_write")),
-            (layer.block, after, done(index)),
-        ]
-        for module, moment, hook in hooks:
-            more = {"with_kwargs": True} if moment == before else {}
-            handles.append(getattr(module, moment)(hook, **more))
-
-    for index, layer in enumerate(anatomy.layers):
-        watch(index, layer)
+    recorder = _Recorder(anatomy, consume, ids.shape, model.device)
     try:
-        with torch.inference_mode(), tapped(model, seen):
+        with (
+            torch.inference_mode(),
+            tapped(model, recorder, batch=len(ids), by_interface=anatomy.by_interface),
+        ):
+            mask = torch.ones_like(ids)
             output = model(input_ids=ids, attention_mask=mask, use_cache=False)
-            return output.logits  # type: ignore[no-any-return]
+            return output.logits.to(model.device)  # type: ignore[no-any-return]
     finally:
-        for handle in handles:
+        recorder.remove()
+
+
+class _Recorder:
+    """The hooks of one forward pass, and the layer in progress."""
+
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        consume: Consume,
+        shape: torch.Size,
+        device: torch.device,
+    ) -> None:
+        self._consume, self._shape, self._device = consume, shape, device
+        self._seen: Seen | None = None
+        self._handles: list[Any] = []
+        for index, layer in enumerate(anatomy.layers):
+            self._watch(index, layer)
+
+    def _watch(self, index: int, layer: LayerAnatomy) -> None:
+        def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
+            self._seen = Seen(self._stream_like(first_tensor(args, kwargs), copy=True))
+
+        def read_mid(_: nn.Module, args: Any, kwargs: Any) -> None:
+            if self._seen is not None:
+                read = first_tensor(args, kwargs)
+                self._seen.resid_mid = self._stream_like(read, copy=True)
+
+        def both(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+            if self._seen is not None:
+                read = self._stream_like(first_tensor(args, kwargs))
+                self._seen.read[module] = read
+                gave = self._stream_like(output_tensor(output), copy=True)
+                self._seen.gave[module] = gave
+
+        def leave(_: nn.Module, args: Any, output: Any) -> None:
+            seen, self._seen = self._seen, None
+            assert seen is not None
+            post = self._stream_like(output_tensor(output))
+            self._consume(index, assemble(seen, post, layer))
+
+        block = layer.block
+        self._handles += [block.register_forward_pre_hook(enter, with_kwargs=True)]
+        if layer.mid_reader is not None:
+            self._handles.append(
+                layer.mid_reader.register_forward_pre_hook(read_mid, with_kwargs=True)
+            )
+        modules = [w.module for w in layer.writers if w.kind != "experts"]
+        modules += [norm.module for norm in layer.norms]
+        self._handles += [
+            module.register_forward_hook(both, with_kwargs=True) for module in modules
+        ]
+        self._handles.append(block.register_forward_hook(leave))
+
+    def _stream_like(self, tensor: Tensor | None, *, copy: bool = False) -> Tensor:
+        """A kept tensor [batch, position, width]; some layers flatten the first two."""
+        assert tensor is not None
+        # Some blocks add in place: what is kept must be a copy.
+        kept = self._kept(tensor.clone() if copy else tensor)
+        return kept.reshape(*self._shape, -1)
+
+    def _kept(self, tensor: Tensor) -> Tensor:
+        if tensor.dtype == torch.float64 or not tensor.is_floating_point():
+            return tensor.to(self._device)
+        return tensor.to(self._device, torch.float32)
+
+    def attention(
+        self, module: nn.Module, pattern: Tensor, value: Tensor, output: Tensor
+    ) -> None:
+        if self._seen is not None:
+            self._seen.pattern = self._kept(pattern)
+            self._seen.value = self._kept(value)
+            self._seen.heads_output = self._kept(output)
+
+    def experts(
+        self,
+        module: nn.Module,
+        activation: Tensor,
+        expert: Tensor,
+        weight: Tensor,
+        output: Tensor,
+    ) -> None:
+        if self._seen is not None:
+            used = (self._kept(t) for t in (activation, expert, weight))
+            self._seen.experts[module] = SeenExperts(*used)
+            self._seen.gave[module] = self._stream_like(output)
+
+    def remove(self) -> None:
+        for handle in self._handles:
             handle.remove()

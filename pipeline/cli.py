@@ -52,7 +52,10 @@ def sweep(
     dtype: Annotated[
         str, typer.Option(help="auto, float32, float16, bfloat16 or float64.")
     ] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(help="auto, cpu, cuda, cuda:1, ..., or split (over all GPUs)."),
+    ] = "auto",
     batch_tokens: Annotated[
         int, typer.Option(help="Most tokens of one forward pass, padding included.")
     ] = 4096,
@@ -71,20 +74,21 @@ def sweep(
         typer.Option(help="With --dry-run: say what fits into this time, like 8h."),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Revision on the hub.")] = None,
+    adapter: Annotated[
+        str | None,
+        typer.Option(help="LoRA or other PEFT adapter to merge: folder or hub id."),
+    ] = None,
     trust_remote_code: Annotated[
         bool,
         typer.Option("--trust-remote-code", help="Run code that comes with the model."),
     ] = False,
 ) -> None:
     """Run a model over prompts and store what mattered; the same command resumes."""
-    from transformers.utils import logging
-
     from .errors import PlanError
     from .progress import reporter
     from .sweeping import sweep as run_sweep
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    silence_libraries()
     options: dict[str, Any] = dict(
         model=model,
         data=data,
@@ -104,6 +108,7 @@ def sweep(
         limit=limit,
         truncate=truncate,
         revision=revision,
+        adapter=adapter,
         trust_remote_code=trust_remote_code,
     )
     if budget and not dry_run:
@@ -119,6 +124,17 @@ def sweep(
         f"{done.store}{bad} ({done.seconds:.0f} s)\n"
         f"next: flowglass view {done.store}, or flowglass info {done.store}"
     )
+
+
+def silence_libraries() -> None:
+    """Leave it to flowglass to say, once and in one line, what is wrong."""
+    from logging import ERROR, getLogger
+
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    getLogger("huggingface_hub").setLevel(ERROR)
 
 
 def say_costs(options: dict[str, Any], budget: str | None) -> None:

@@ -1,68 +1,90 @@
-"""CORE MATHS: a layer's two writes, taken apart (DESIGN 2.1, 2.5).
+"""CORE MATHS: a layer's writes, taken apart (DESIGN 2.1).
 
 The attention's write at query i is the sum over heads h and keys j of
-`pattern[h, i, j] * head_values[h, j]`, plus a bias part. A value bias b_V is the same
-for every token, so it is no information from a token: it moves into the bias part.
+`coefficient[h, i, j] * head_values[h, j]`, plus a bias part. A value bias b_V is the
+same for every token, so it is no information from a token: it moves into the bias part.
 
-The FFN's write is the sum over neurons n of `activation[n] * w_down[n]`, plus a bias.
+A sequential block has two steps, `attn` into resid_mid and `ffn` into resid_post; a
+parallel one has a single step `block`. Neurons are taken apart in neuron_step.py.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .contributions import (
-    Step,
-    closure,
-    contributions,
-    proximity,
-    share_of,
-)
+from .contributions import Step, closure, contributions, proximity
+from .layer import AttentionCapture, LayerCapture, LayerWeights, OutputWeights
 from .proximity_kernel import proximities_of_multiples
 
+GATED_ON_CPU = 2**23
+"""Floats of head values at once where a gate gives every query its own: 32 MB."""
 
-@dataclass(frozen=True, eq=False)
-class OutputWeights:
-    """What turns one layer's attended values into its write."""
-
-    w_o: Float[Tensor, "head d_head d_model"]
-    b_o: Float[Tensor, " d_model"]
-    b_v: Float[Tensor, "head d_head"]
-    """Value bias, repeated to query heads."""
+GATED_ELSEWHERE = 2**27
 
 
-@dataclass(frozen=True, eq=False)
-class FfnWeights:
-    """What turns one layer's activations into its FFN's write."""
+class Decomposed(NamedTuple):
+    """One step of a layer: its contributions, and its closure [batch, query]."""
 
-    w_down: Float[Tensor, "neuron d_model"]
-    b_down: Float[Tensor, " d_model"]
-
-
-@dataclass(frozen=True, eq=False)
-class LayerWeights:
-    """The weights of one layer that parts are made of, in the reductions' dtype."""
-
-    attention: OutputWeights
-    ffn: FfnWeights
+    name: str
+    step: Step
+    closure: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class LayerCapture:
-    """Everything one layer did in one forward pass; all reductions' dtype already."""
+def steps(layer: LayerCapture, weights: LayerWeights) -> Iterator[Decomposed]:
+    """The steps of a layer in their order."""
+    if weights.parallel:
+        yield block_step(layer, weights)
+    else:
+        yield attention_step(layer, weights)
+        yield ffn_step(layer, weights)
 
-    resid_pre: Float[Tensor, "batch position d_model"]
-    resid_mid: Float[Tensor, "batch position d_model"]
-    resid_post: Float[Tensor, "batch position d_model"]
-    pattern: Float[Tensor, "batch head query key"]
-    value: Float[Tensor, "batch head key d_head"]
-    """As the attention used it, repeated to query heads."""
-    attn_write: Float[Tensor, "batch position d_model"]
-    activation: Float[Tensor, "batch position neuron"]
-    """What `w_down` is multiplied by."""
-    ffn_write: Float[Tensor, "batch position d_model"]
+
+def attention_step(layer: LayerCapture, weights: LayerWeights) -> Decomposed:
+    """Contributions to `resid_mid`."""
+    whole, resid = layer.resid_mid, weights.keep_mid * layer.resid_pre
+    bias = bias_part(layer.attention, weights.attention)
+    proximities = Step(
+        resid=proximity(resid, whole),
+        attn=attention_proximities(layer.attention, weights.attention, whole),
+        ffn=torch.zeros_like(whole[..., 0]),
+        bias=proximity(bias, whole),
+    )
+    written = written_by_heads(layer.attention, weights.attention)
+    error = closure(resid + written + bias, whole, resid, layer.attention.write)
+    return Decomposed("attn", contributions(proximities), error)
+
+
+def ffn_step(layer: LayerCapture, weights: LayerWeights) -> Decomposed:
+    """Contributions to `resid_post`."""
+    whole, resid = layer.resid_post, weights.keep_post * layer.resid_mid
+    write = layer.ffn.write
+    proximities = Step(
+        resid=proximity(resid, whole),
+        attn=layer.attention.pattern[:, :0],
+        ffn=proximity(write, whole),
+        bias=torch.zeros_like(whole[..., 0]),
+    )
+    error = closure(resid + write, whole, resid, write)
+    return Decomposed("ffn", contributions(proximities), error)
+
+
+def block_step(layer: LayerCapture, weights: LayerWeights) -> Decomposed:
+    """Contributions to `resid_post` of a parallel block: attention and FFN at once."""
+    whole, resid = layer.resid_post, weights.keep_mid * layer.resid_pre
+    bias = bias_part(layer.attention, weights.attention)
+    write = layer.ffn.write
+    proximities = Step(
+        resid=proximity(resid, whole),
+        attn=attention_proximities(layer.attention, weights.attention, whole),
+        ffn=proximity(write, whole),
+        bias=proximity(bias, whole),
+    )
+    parts = resid + written_by_heads(layer.attention, weights.attention) + bias + write
+    error = closure(parts, whole, resid, layer.attention.write, write)
+    return Decomposed("block", contributions(proximities), error)
 
 
 def head_values(
@@ -74,76 +96,79 @@ def head_values(
     ).contiguous()
 
 
-def bias_part(
-    pattern: Float[Tensor, "batch head query key"], weights: OutputWeights
-) -> Float[Tensor, "batch query d_model"]:
-    """The output bias, and the value bias as the attention passed it on."""
-    passed_on = torch.einsum("hv,hvd->hd", weights.b_v, weights.w_o)
-    return torch.einsum("bhqk,hd->bqd", pattern, passed_on) + weights.b_o
-
-
-def attention_step(layer: LayerCapture, weights: OutputWeights) -> tuple[Step, Tensor]:
-    """Contributions to `resid_mid`, and the closure of the step [batch, query]."""
-    values = head_values(layer.value, weights)
-    bias = bias_part(layer.pattern, weights)
-    whole = layer.resid_mid
-    proximities = Step(
-        resid=proximity(layer.resid_pre, whole),
-        attn=proximities_of_multiples(layer.pattern, values, whole, causal=True),
-        ffn=torch.zeros_like(whole[..., 0]),
-        bias=proximity(bias, whole),
+def attention_proximities(
+    attention: AttentionCapture,
+    weights: OutputWeights,
+    whole: Float[Tensor, "batch query d_model"],
+) -> Float[Tensor, "batch head query key"]:
+    """The proximity of every (head, key) part to `whole`."""
+    if attention.gated:
+        return _gated_proximities(attention, weights, whole)
+    return proximities_of_multiples(
+        attention.coefficient,
+        head_values(attention.value, weights),
+        whole,
+        causal=True,
     )
-    written = torch.einsum("bqhv,hvd->bqd", head_outputs(layer, weights), weights.w_o)
-    error = closure(
-        layer.resid_pre + written + bias, whole, layer.resid_pre, layer.attn_write
-    )
-    return contributions(proximities), error
 
 
-def ffn_step(layer: LayerCapture) -> tuple[Step, Tensor]:
-    """Contributions to `resid_post`, and the closure of the step [batch, query]."""
-    whole = layer.resid_post
-    nothing = torch.zeros_like(whole[..., 0])
-    proximities = Step(
-        resid=proximity(layer.resid_mid, whole),
-        attn=layer.pattern[:, :0],
-        ffn=proximity(layer.ffn_write, whole),
-        bias=nothing,
-    )
-    error = closure(
-        layer.resid_mid + layer.ffn_write, whole, layer.resid_mid, layer.ffn_write
-    )
-    return contributions(proximities), error
-
-
-def neuron_step(
-    layer: LayerCapture, weights: FfnWeights
-) -> tuple[Float[Tensor, "batch position neuron"], Tensor]:
-    """Every neuron's contribution to `resid_post`, beside the residual's.
-
-    Also the closure of the step [batch, query].
-    """
-    whole, n_neurons = layer.resid_post, len(weights.w_down)
-    # One head whose keys are the neurons, one prompt of all positions.
-    nearer = proximities_of_multiples(
-        layer.activation.reshape(1, 1, -1, n_neurons),
-        weights.w_down[None, None],
-        whole.flatten(0, 1)[None],
-        causal=False,
-    ).reshape(layer.activation.shape)
-    total = proximity(layer.resid_mid, whole) + nearer.sum(-1)
-    written = layer.activation @ weights.w_down + weights.b_down
-    error = closure(layer.resid_mid + written, whole, layer.resid_mid, layer.ffn_write)
-    return nearer.mul_(share_of(total)[..., None]), error
+def _gated_proximities(
+    attention: AttentionCapture, weights: OutputWeights, whole: Tensor
+) -> Tensor:
+    """With a gate every query sees head values of its own: a few queries at a time,
+    each as a prompt of one query."""
+    value = attention.value - weights.b_v[:, None]
+    batch, heads, queries, keys = attention.coefficient.shape
+    most = GATED_ON_CPU if whole.is_cpu else GATED_ELSEWHERE
+    at_once = max(1, most // (heads * keys * whole.shape[-1]))
+    found = torch.zeros_like(attention.coefficient)
+    for b in range(batch):
+        for start in range(0, queries, at_once):
+            some = slice(start, start + at_once)
+            stop = min(start + at_once, queries)
+            gated = attention.gate[b, some, :, None] * value[b, None, :, :stop]
+            vectors = torch.einsum("qhkv,hvd->qhkd", gated, weights.w_o).contiguous()
+            nearer = proximities_of_multiples(
+                attention.coefficient[b, :, some, :stop].transpose(0, 1)[:, :, None],
+                vectors,
+                whole[b, some, None],
+                causal=False,
+            )
+            found[b, :, some, :stop] = nearer[:, :, 0].transpose(0, 1)
+    return found
 
 
 def head_outputs(
-    layer: LayerCapture, weights: OutputWeights
+    attention: AttentionCapture, weights: OutputWeights
 ) -> Float[Tensor, "batch position head d_head"]:
     """What each head attended to, before W_O and without the value bias.
 
     Its product with the head's W_O is the head's write.
     """
-    return torch.einsum(
-        "bhqk,bhkv->bqhv", layer.pattern, layer.value - weights.b_v[:, None]
+    attended = torch.einsum(
+        "bhqk,bhkv->bqhv", attention.coefficient, attention.value - weights.b_v[:, None]
     )
+    return attended * attention.gate if attention.gated else attended
+
+
+def written_by_heads(
+    attention: AttentionCapture, weights: OutputWeights
+) -> Float[Tensor, "batch position d_model"]:
+    """The sum of all heads' writes."""
+    outputs = head_outputs(attention, weights)
+    return torch.einsum("bqhv,hvd->bqd", outputs, weights.w_o)
+
+
+def bias_part(
+    attention: AttentionCapture, weights: OutputWeights
+) -> Float[Tensor, "batch query d_model"]:
+    """The output bias, the value bias as the attention passed it on, and the biases of
+    norms behind the attention."""
+    seen = attention.coefficient.sum(-1)
+    if attention.gated:
+        held = torch.einsum("bhq,bqhv,hv->bqhv", seen, attention.gate, weights.b_v)
+        passed_on = torch.einsum("bqhv,hvd->bqd", held, weights.w_o)
+    else:
+        by_head = torch.einsum("hv,hvd->hd", weights.b_v, weights.w_o)
+        passed_on = torch.einsum("bhq,hd->bqd", seen, by_head)
+    return passed_on + attention.scale[..., None] * weights.b_o + attention.constant

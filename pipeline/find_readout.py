@@ -1,27 +1,24 @@
 """How a model turns its last state into logits: measured on it, and proven on it.
 
-1. The final norm's gain, bias and centring are measured with a few inputs, so that any
-   norm will do, whatever its class and however it writes its gain.
+1. The final norm's gain, bias and centring are measured with a few inputs.
 2. The unembedding is the model's output embedding; its scale is measured.
 3. On random tokens the model's own logits must come out, or the model is refused.
 """
 
 from collections.abc import Callable
-from copy import deepcopy
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .anatomy import Anatomy, linear_map
+from .anatomy import Anatomy
 from .capture import stream
-from .decompose import LayerCapture
 from .errors import ModelError
-from .readout import LinearNorm, Readout
-
-FAR = 1e3
-"""Coordinates this large drown a norm's epsilon."""
+from .layer import LayerCapture
+from .linear_norm import LinearNorm, no_norm
+from .measure_norm import measure_norm
+from .readout import Readout
+from .weights import linear_map, linear_shape
 
 PROBE_TOKENS = 8
 
@@ -44,25 +41,22 @@ def find_readout(
     model's own logits.
     """
     head = model.get_output_embeddings()
-    if not isinstance(head, nn.Module):
-        raise ModelError(f"{type(model).__name__} has no unembedding")
-    w_u, b_u = linear_map(head, dtype)
+    if not isinstance(head, nn.Module) or linear_shape(head) is None:
+        raise ModelError(f"{type(model).__name__} has no linear unembedding")
+    w_u, b_u = (t.to(model.device, dtype) for t in linear_map(head))
     zeros = torch.zeros((1, anatomy.d_model), dtype=dtype, device=w_u.device)
-    norm, normalise = measure_norm(anatomy.final_norm, zeros)
+    norm, normalise = _norm(anatomy.final_norm, zeros)
     config = model.config.get_text_config(decoder=True)
     softcap = getattr(config, "final_logit_softcapping", None)
     state, logits = _probe(model, anatomy)
-    uncapped = logits
-    if softcap is not None:
-        uncapped = torch.atanh(logits / softcap) * softcap
     plain = normalise(state) @ w_u + b_u
-    scale = float((uncapped * plain).sum() / plain.square().sum())
-    if abs(scale - 1) < 1e-6:
+    scale = _scale(logits, plain, softcap)
+    bound = LOGIT_BOUNDS[model.dtype]
+    if abs(scale - 1) < bound / 10:
         scale = 1.0
     readout = Readout(norm, normalise, w_u.T, b_u, scale, softcap)
     ours = readout.lens(readout.raw(state), readout.scale_at(state))
     error = float((ours - logits).abs().max() / logits.abs().max())
-    bound = LOGIT_BOUNDS[model.dtype]
     if not error <= bound:
         raise ModelError(
             f"{type(model).__name__}: its final norm and unembedding do not give its "
@@ -71,27 +65,22 @@ def find_readout(
     return readout
 
 
-def measure_norm(
-    module: nn.Module, zeros: Float[Tensor, "1 d_model"]
+def _scale(logits: Tensor, plain: Tensor, softcap: float | None) -> float:
+    """What `plain` is multiplied by before the softcap."""
+    if softcap is not None:
+        # Near the cap a logit says nothing of what it was.
+        known = logits.abs() < 0.9 * softcap
+        logits = torch.atanh(logits[known] / softcap) * softcap
+        plain = plain[known]
+    return float((logits * plain).sum() / plain.square().sum())
+
+
+def _norm(
+    module: nn.Module | None, zeros: Tensor
 ) -> tuple[LinearNorm, Callable[[Tensor], Tensor]]:
-    """A norm as a linear map with a scale, and the norm itself in this dtype."""
-    own = deepcopy(module).to(zeros.dtype).requires_grad_(False)
-
-    def normalise(x: Tensor) -> Tensor:
-        found = own(x)
-        assert isinstance(found, Tensor)
-        return found
-
-    bias = normalise(zeros)[0]
-    probe = torch.full_like(zeros, FAR)
-    level = normalise(probe)[0] - bias
-    probe[:, ::2] *= -1
-    seen = normalise(probe)[0] - bias
-    centred = bool(level.abs().max() < 1e-3 * seen.abs().max())
-    if centred:
-        probe -= probe.mean()
-    gain = seen * probe.square().mean().sqrt() / probe[0]
-    return LinearNorm(gain, bias, centred), normalise
+    if module is None:
+        return no_norm(zeros), lambda state: state
+    return measure_norm(module, zeros)
 
 
 def _probe(model: PreTrainedModel, anatomy: Anatomy) -> tuple[Tensor, Tensor]:
@@ -106,5 +95,5 @@ def _probe(model: PreTrainedModel, anatomy: Anatomy) -> tuple[Tensor, Tensor]:
     shape = (1, min(PROBE_TOKENS, anatomy.context or PROBE_TOKENS))
     ids = torch.randint(anatomy.vocab_size, shape, generator=generator)
     ids = ids.to(model.device)
-    logits = stream(model, anatomy, ids, torch.ones_like(ids), keep)
+    logits = stream(model, anatomy, ids, keep)
     return last[0], logits[0].to(last[0].dtype)

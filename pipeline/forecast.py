@@ -19,6 +19,7 @@ from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 
 from flowglass.store.parquet import to_parquet
@@ -29,9 +30,12 @@ from .analyse import analyse
 from .batch import make_batches
 from .corpus import Shard
 from .job import Job
+from .layer import FfnWeights
 from .neuron_vocab import neuron_vocab_rows
+from .neurons import neuron_names
 from .progress import Silent
 from .prompts import TokenisedPrompt
+from .rows import as_table
 from .sweeping import execute
 
 SAMPLE_SECONDS = 20.0
@@ -163,11 +167,21 @@ def _neuron_vocab(job: Job) -> tuple[float, dict[str, int]]:
     """Seconds and bytes of `neuron_vocab`, from a few neurons of the first layer."""
     if not job.settings.neurons:
         return 0.0, {}
-    w_down = job.loaded.weights[0].ffn.w_down
-    some = w_down[:SAMPLED_NEURONS]
+    weights = job.loaded.weights[0].ffn
+    if not weights.banks:
+        return 0.0, {}
+    some = weights.banks[0].of(0)[:SAMPLED_NEURONS]
+    names = neuron_names(np.arange(len(some)), weights)
     started = time.monotonic()
-    rows = neuron_vocab_rows(job.loaded.readout, some, 0, job.tokeniser.token_text)
-    times = len(w_down) / len(some) * len(job.loaded.weights)
+    text = job.tokeniser.token_text
+    parts = list(neuron_vocab_rows(job.loaded.readout, some, names, 0, text))
+    rows = as_table("neuron_vocab", parts)
+    times = sum(n_neurons(own.ffn) for own in job.loaded.weights) / len(some)
     took = (time.monotonic() - started) * times
     size = len(to_parquet(TABLES["neuron_vocab"], rows))
     return took, {"neuron_vocab": round(size * times)}
+
+
+def n_neurons(ffn: FfnWeights) -> int:
+    """All neurons of a layer, of all experts."""
+    return sum(b.w_down.shape[0] * b.w_down.shape[1] for b in ffn.banks)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .batch import Batch
-from .decompose import LayerCapture, LayerWeights, bias_part, head_outputs
+from .decompose import bias_part, head_outputs
+from .layer import LayerCapture, LayerWeights
 from .neurons import TopNeurons
 
 IntOrArray = TypeVar("IntOrArray", int, NDArray[np.integer])
@@ -41,7 +42,8 @@ class History:
     targets: tuple[Int[Tensor, " target"], Int[Tensor, " target"]]
     """Row in the batch, and position; prompt by prompt."""
     states: list[Float[Tensor, "batch position d_model"]] = field(default_factory=list)
-    """The residual stream: embed, then mid and post of every layer."""
+    """The residual stream: embed, then mid and post of every layer. A parallel block's
+    mid is no state of the model, but what lies between its two writes."""
     layers: list[LayerHistory] = field(default_factory=list)
 
     @staticmethod
@@ -62,13 +64,13 @@ class History:
         if not self.states:
             self.states.append(layer.resid_pre)
         self.states.extend([layer.resid_mid, layer.resid_post])
-        pattern = layer.pattern.transpose(1, 2)[self.targets][:, :, None]
+        bias = bias_part(layer.attention, weights.attention)
         self.layers.append(
             LayerHistory(
-                heads=head_outputs(layer, weights.attention),
+                heads=head_outputs(layer.attention, weights.attention),
                 neurons=neurons,
-                bias_at_targets=bias_part(pattern, weights.attention)[:, 0],
-                ffn_at_targets=layer.ffn_write[self.targets],
+                bias_at_targets=bias[self.targets],
+                ffn_at_targets=layer.ffn.write[self.targets],
             )
         )
 

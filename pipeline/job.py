@@ -18,7 +18,9 @@ from flowglass.store.schema import SCHEMA_VERSION
 from . import kernels
 from .corpus import Corpus, Shard, Tokeniser, load_corpus, plan_shards
 from .errors import PlanError
-from .model import LoadedModel, load_model, load_tokenizer
+from .hub import Origin
+from .loading import load_tokenizer
+from .model import LoadedModel, load_model
 from .settings import Settings
 from .text import TokenText
 
@@ -52,13 +54,15 @@ def plan_job(options: Mapping[str, Any]) -> Job:
     if not sources:
         raise PlanError("no data: name a built-in dataset or a file")
     corpus = load_corpus(sources, limit=settings.limit)
-    origin = {name: options[name] for name in ("revision", "trust_remote_code")}
+    origin = Origin(**{field.name: options[field.name] for field in fields(Origin)})
     tokenizer = options["tokenizer"]
     if tokenizer is None:
         if not isinstance(model, str):
             raise PlanError("a loaded module needs tokenizer=...")
-        tokenizer = load_tokenizer(model, **origin)
-    loaded = load_model(model, dtype=settings.dtype, device=options["device"], **origin)
+        tokenizer = load_tokenizer(model, origin=origin)
+    loaded = load_model(
+        model, dtype=settings.dtype, device=options["device"], origin=origin
+    )
     tokeniser = Tokeniser(
         tokenizer, TokenText(tokenizer), settings, loaded.anatomy.context
     )
@@ -70,7 +74,7 @@ def plan_job(options: Mapping[str, Any]) -> Job:
         shards,
         settings,
         name=options["run"],
-        revision=options["revision"],
+        origin=origin,
     )
     return Job(loaded, corpus, tokeniser, shards, plan)
 
@@ -83,7 +87,7 @@ def make_plan(
     settings: Settings,
     *,
     name: str | None,
-    revision: str | None,
+    origin: Origin,
 ) -> Plan:
     """The run's identity, its configuration, and what is known before it starts."""
     anatomy = loaded.anatomy
@@ -95,7 +99,8 @@ def make_plan(
     }
     config = {
         "model": loaded.name,
-        "revision": revision,
+        "revision": origin.revision,
+        "adapter": origin.adapter,
         "data": list(sources),
         **settings.as_json(),
         "kernel": kernels.name_of(loaded.device),

@@ -4,22 +4,25 @@ It belongs to the model and not to a prompt: a neuron's row of W_down through th
 norm's gain and the unembedding, without any scale. 2 * d_model * vocab flops a neuron.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flowglass.store.model_tables import ModelWriter
 
 from .model import LoadedModel
+from .neurons import neuron_names
 from .progress import Reporter
 from .projections import logits_at_once
 from .ranking import leading
 from .readout import Readout
-from .rows import as_table
+from .rows import Columns, as_table
 from .text import TokenText
 from .vocabulary_rows import SIGNS, ranked_tokens
 
@@ -44,31 +47,38 @@ def store_neuron_vocab(
 
 def neuron_vocab(loaded: LoadedModel, layer: int, token_text: TokenText) -> pa.Table:
     """Rows of `neuron_vocab` of one layer."""
-    w_down = loaded.weights[layer].ffn.w_down
-    return neuron_vocab_rows(loaded.readout, w_down, layer, token_text)
+    weights = loaded.weights[layer].ffn
+    parts: list[Columns] = []
+    for bank, start in zip(weights.banks, weights.starts(), strict=True):
+        for expert in range(len(bank.w_down)):
+            rows = bank.of(expert)
+            names = neuron_names(start + np.arange(len(rows)), weights)
+            parts += neuron_vocab_rows(loaded.readout, rows, names, layer, token_text)
+            start += len(rows)
+    return as_table("neuron_vocab", parts)
 
 
 def neuron_vocab_rows(
     readout: Readout,
     w_down: Float[Tensor, "neuron d_model"],
+    names: tuple[pa.Array, NDArray[np.int32]],
     layer: int,
     token_text: TokenText,
-) -> pa.Table:
-    """Rows of `neuron_vocab` of a layer's first neurons, whose weights are given."""
-    parts = []
+) -> Iterator[Columns]:
+    """Rows of `neuron_vocab` of some neurons of a layer; `names` as of
+    `neurons.neuron_names`."""
+    expert, neuron = names
     for sign in SIGNS:
         scores, ids = strongest(readout, w_down, TOP_TOKENS, sign=sign)
         n, k = ids.shape
-        parts.append(
-            {
-                "layer": np.full(n * k, layer, np.int16),
-                "expert": pa.nulls(n * k, pa.int16()),
-                "neuron": np.repeat(np.arange(n, dtype=np.int32), k),
-                "sign": np.full(n * k, sign, np.int8),
-                **ranked_tokens(ids, token_text, score=scores),
-            }
-        )
-    return as_table("neuron_vocab", parts)
+        each = np.repeat(np.arange(n), k)
+        yield {
+            "layer": np.full(n * k, layer, np.int16),
+            "expert": expert.take(pa.array(each)),
+            "neuron": neuron[each],
+            "sign": np.full(n * k, sign, np.int8),
+            **ranked_tokens(ids, token_text, score=scores),
+        }
 
 
 def strongest(

@@ -6,8 +6,11 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
+from .layer import FfnCapture, FfnWeights
+from .neuron_step import activations, places
 from .ranking import leading
 from .rows import Columns, Frame, Rounding
 
@@ -16,47 +19,72 @@ from .rows import Columns, Frame, Rounding
 class TopNeurons:
     """The leading neurons of every position of one layer."""
 
-    neuron: Int[Tensor, "batch position rank"]
+    place: Int[Tensor, "batch position rank"]
+    """See `FfnWeights`."""
     contribution: Float[Tensor, "batch position rank"]
     """As stored: rounded."""
     activation: Float[Tensor, "batch position rank"]
+    """Weighted by the router, in a mixture of experts."""
+    multiple: Float[Tensor, "batch position rank"]
+    """What its row of the weights is multiplied by in the stream."""
     stored: Bool[Tensor, "batch position rank"]
     """At or above the cutoff."""
 
 
 def top_neurons(
-    contribution: Float[Tensor, "batch position neuron"],
-    activation: Float[Tensor, "batch position neuron"],
+    contribution: Float[Tensor, "batch position candidate"],
+    ffn: FfnCapture,
+    weights: FfnWeights,
     k: int,
     *,
     cutoff: float,
     round_: Rounding,
 ) -> TopNeurons:
-    """The k neurons that contribute most; among equals the lowest index comes first."""
+    """The k neurons that contribute most; among equals the lowest place comes first."""
     values, flat = leading(contribution.flatten(0, 1), k)
     shape = (*contribution.shape[:2], -1)
-    neuron = flat.reshape(shape)
+    candidate = flat.reshape(shape)
     rounded = round_(values.float().cpu().numpy())
     kept = torch.from_numpy(rounded.astype(np.float64) >= cutoff).to(values.device)
+    place, scale = places(ffn, weights, candidate)
+    activation = activations(ffn, candidate)
     return TopNeurons(
-        neuron=neuron,
+        place=place,
         contribution=torch.from_numpy(rounded).to(values.device).reshape(shape),
-        activation=activation.gather(-1, neuron),
+        activation=activation,
+        multiple=activation * scale,
         stored=kept.reshape(shape),
     )
 
 
-def neuron_rows(top: TopNeurons, frame: Frame, *, layer: int) -> Columns:
+def no_neurons(like: Float[Tensor, "batch position d_model"]) -> TopNeurons:
+    """Of a layer whose FFN does not open up, or of which none are asked for."""
+    none = like[..., :0]
+    return TopNeurons(none.long(), none, none, none, none.bool())
+
+
+def neuron_rows(
+    top: TopNeurons, weights: FfnWeights, frame: Frame, *, layer: int
+) -> Columns:
     """Rows of `neurons`."""
     stored = (top.stored & frame.valid[..., None]).cpu().numpy()
     row, position, rank = stored.nonzero()
+    expert, neuron = neuron_names(top.place.cpu().numpy()[stored], weights)
     return {
         "prompt_id": frame.prompt_ids[row],
         "layer": np.full(len(row), layer, np.int16),
         "position": position.astype(np.int32),
         "rank": rank.astype(np.int16),
-        "expert": pa.nulls(len(row), pa.int16()),
-        "neuron": top.neuron.cpu().numpy()[stored].astype(np.int32),
+        "expert": expert,
+        "neuron": neuron,
         "contribution": top.contribution.cpu().numpy()[stored],
         "activation": top.activation.float().cpu().numpy()[stored],
     }
+
+
+def neuron_names(
+    place: NDArray[np.int64], weights: FfnWeights
+) -> tuple[pa.Array, NDArray[np.int32]]:
+    """The columns that name neurons: expert (null unless MoE), and number in it."""
+    expert, none, neuron = weights.names(place)
+    return pa.array(expert, pa.int16(), mask=none), neuron

@@ -1,8 +1,8 @@
 """CORE MATHS: from the residual stream to the vocabulary (DESIGN 2.6, 2.7).
 
 logits = cap(scale_u * (W_U norm(x) + b_u)), and norm(x) = s(x) * D x + bias, where D is
-linear: centring (LayerNorm) or not (RMSNorm), then the gain. So W_U D x adds up over
-the writes that x is the sum of, and only the scale s belongs to one state:
+linear (linear_norm.py). So W_U D x adds up over the writes that x is the sum of, and
+only the scale s belongs to one state:
 
 1. logit lens of a state x: its own scale, s(x), and every bias;
 2. scores of a write w at a position: the scale of the final state there, no bias. Over
@@ -17,38 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-
-@dataclass(frozen=True, eq=False)
-class LinearNorm:
-    """A norm with its scale taken out: norm(x) = s(x) * direction(x) + bias."""
-
-    gain: Float[Tensor, " d_model"]
-    bias: Float[Tensor, " d_model"]
-    centred: bool
-
-    def direction(
-        self, z: Float[Tensor, "*row d_model"]
-    ) -> Float[Tensor, "*row d_model"]:
-        """D z: centred where the norm centres, times the gain."""
-        return (z - z.mean(-1, keepdim=True) if self.centred else z) * self.gain
-
-    def adjoint(
-        self, u: Float[Tensor, "*row d_model"]
-    ) -> Float[Tensor, "*row d_model"]:
-        """D^T u, so that u . D z = D^T u . z for every z."""
-        scaled = u * self.gain
-        return scaled - scaled.mean(-1, keepdim=True) if self.centred else scaled
-
-    def scale(
-        self,
-        state: Float[Tensor, "*row d_model"],
-        normed: Float[Tensor, "*row d_model"],
-    ) -> Float[Tensor, "*row"]:
-        """s(state), the one number for which s * direction(state) + bias = normed."""
-        along = self.direction(state)
-        size = along.square().sum(-1)
-        share = ((normed - self.bias) * along).sum(-1)
-        return torch.where(size > 0, share / size, 0)
+from .linear_norm import LinearNorm
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from .route_rows import RouteRows
 ATTN_KIND = KINDS.index("attn")
 FFN_KIND = KINDS.index("ffn")
 FFN_STEP = STEPS.index("ffn")
+BLOCK_STEP = STEPS.index("block")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,8 @@ def select(
     history: History,
     routes: RouteRows,
     valid: Bool[Tensor, "batch position"],
+    *,
+    parallel: bool,
 ) -> Selection:
     """all: everything at every position. routes: what some stored target's route at
     the default tau reaches; a neuron is a part like a head, and needs a contribution
@@ -42,8 +45,11 @@ def select(
     layers = history.layers
     shape = (len(layers), *valid.shape)
     if project == "all":
+        states = valid.expand(len(history.states), *valid.shape).clone()
+        if parallel:
+            states[1::2] = False
         return Selection(
-            states=valid.expand(len(history.states), *valid.shape),
+            states=states,
             attn=valid.expand(shape),
             ffn=valid.expand(shape),
             heads=valid[..., None].expand(*shape, layers[0].heads.shape[2]),
@@ -58,7 +64,8 @@ def select(
     is_ffn_step = graph.edges.step[shown] == FFN_STEP
     read = np.where(is_ffn_step, state_before_ffn(layer), state_before_attn(layer))
     states[read, row, key] = True
-    states[read + 1, row, query] = True
+    over = np.where(graph.edges.step[shown] == BLOCK_STEP, 2, 1)
+    states[read + over, row, query] = True
     by_head = graph.kind[shown] == ATTN_KIND
     head = graph.head[shown][by_head].astype(np.int64)
     heads[layer[by_head], row[by_head], query[by_head], head] = True

@@ -76,6 +76,7 @@ def sweep(
     limit: int | None = None,
     truncate: bool = False,
     revision: str | None = None,
+    adapter: str | None = None,
     trust_remote_code: bool = False,
     tokenizer: PreTrainedTokenizerBase | None = None,
     reporter: Reporter | None = None,

@@ -17,7 +17,9 @@ from flowglass.store.schema import TABLES
 from .analyse import analyse, roll_up
 from .contributions import Step
 from .errors import ModelError, PlanError
-from .model import LoadedModel, load_model, load_tokenizer
+from .hub import Origin
+from .loading import load_tokenizer
+from .model import LoadedModel, load_model
 from .neuron_vocab import neuron_vocab
 from .prompts import TokenisedPrompt, from_ids, tokenise
 from .route_rows import route_of
@@ -107,6 +109,7 @@ def trace(
     device: str = "auto",
     truncate: bool = False,
     revision: str | None = None,
+    adapter: str | None = None,
     trust_remote_code: bool = False,
 ) -> Trace:
     """Decompose one prediction of one prompt.
@@ -130,13 +133,10 @@ def trace(
         dtype=dtype,
         truncate=truncate,
     )
-    loaded = load_model(
-        model,
-        dtype=dtype,
-        device=device,
-        revision=revision,
-        trust_remote_code=trust_remote_code,
+    origin = Origin(
+        revision=revision, adapter=adapter, trust_remote_code=trust_remote_code
     )
+    loaded = load_model(model, dtype=dtype, device=device, origin=origin)
     context = loaded.anatomy.context
     if not isinstance(text, str):
         prompt = from_ids(text, settings, context=context)
@@ -145,9 +145,7 @@ def trace(
         raise PlanError("a loaded module needs tokenizer=..., or token ids as the text")
     if tokenizer is None:
         assert isinstance(model, str)
-        tokenizer = load_tokenizer(
-            model, revision=revision, trust_remote_code=trust_remote_code
-        )
+        tokenizer = load_tokenizer(model, origin=origin)
     token_text = TokenText(tokenizer)
     asked = (0, "trace", Prompt(text, answer=answer, distractor=distractor))
     (prompt,) = tokenise([asked], tokenizer, token_text, settings, context=context)

@@ -118,11 +118,12 @@ def hook(model: LoadedModel, component: Component, change: Change) -> Any:
     """Change an FFN behind it, a head in front of W_O."""
     layer = model.anatomy.layers[component.layer]
     if component.component == "ffn":
-        return layer.ffn.register_forward_hook(lambda _, __, write: change(write))
+        ffn = layer.writers[-1].module
+        return ffn.register_forward_hook(lambda _, __, write: change(write))
 
     def before_w_o(_: Any, args: tuple[Tensor]) -> tuple[Tensor]:
         heads = list(args[0].chunk(model.anatomy.n_heads, dim=-1))
         heads[component.unit] = change(heads[component.unit])
         return (torch.cat(heads, dim=-1),)
 
-    return layer.out_proj.register_forward_pre_hook(before_w_o)
+    return layer.attention.out_proj.register_forward_pre_hook(before_w_o)

@@ -11,7 +11,8 @@ from flowglass.datasets.catalog import MODELS
 from flowglass.datasets.tasks import sample
 from flowglass.pipeline.analyse import analyse
 from flowglass.pipeline.batch import make_batches
-from flowglass.pipeline.model import load_model, load_tokenizer
+from flowglass.pipeline.loading import load_tokenizer
+from flowglass.pipeline.model import load_model
 from flowglass.pipeline.prompts import TokenisedPrompt, tokenise
 from flowglass.pipeline.settings import Settings
 from flowglass.pipeline.text import TokenText

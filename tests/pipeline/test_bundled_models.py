@@ -9,7 +9,8 @@ from transformers import AutoModelForCausalLM
 
 from flowglass.datasets.catalog import MODELS, builtin_prompts
 from flowglass.pipeline.accuracy import accuracy, is_right
-from flowglass.pipeline.model import load_model, load_tokenizer
+from flowglass.pipeline.loading import load_tokenizer
+from flowglass.pipeline.model import load_model
 
 BARS = {
     "ioi": 0.95,

@@ -30,6 +30,7 @@ OPTIONS: dict[str, Any] = {
     "limit": 300,
     "truncate": False,
     "revision": None,
+    "adapter": None,
     "trust_remote_code": False,
     "tokenizer": None,
 }

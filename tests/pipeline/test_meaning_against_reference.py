@@ -11,7 +11,8 @@ from transformers import PreTrainedTokenizerBase
 
 from flowglass.datasets.catalog import MODELS
 from flowglass.pipeline import Trace, trace
-from flowglass.pipeline.model import load_model, load_tokenizer
+from flowglass.pipeline.loading import load_tokenizer
+from flowglass.pipeline.model import load_model
 
 from . import reference, reference_readout, reference_tables
 from .reference_forward import Forward, forward

@@ -8,7 +8,8 @@ import pytest
 from flowglass.datasets.catalog import MODELS
 from flowglass.datasets.tasks import sample
 from flowglass.pipeline.analyse import analyse
-from flowglass.pipeline.model import load_model, load_tokenizer
+from flowglass.pipeline.loading import load_tokenizer
+from flowglass.pipeline.model import load_model
 from flowglass.pipeline.prompts import TokenisedPrompt, tokenise
 from flowglass.pipeline.settings import Project, Settings
 from flowglass.pipeline.text import TokenText

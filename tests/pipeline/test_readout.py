@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from flowglass.pipeline.readout import LinearNorm, Readout
+from flowglass.pipeline.linear_norm import LinearNorm
+from flowglass.pipeline.readout import Readout
 
 WIDTH, VOCAB, EPS = 24, 40, 1e-5
 

@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerFast
 
 from flowglass.datasets.prompt import Prompt
 from flowglass.pipeline.errors import PlanError
-from flowglass.pipeline.model import load_tokenizer
+from flowglass.pipeline.loading import load_tokenizer
 from flowglass.pipeline.prompts import Target, TokenisedPrompt, choose_targets, tokenise
 from flowglass.pipeline.settings import Settings
 from flowglass.pipeline.text import TokenText, encode

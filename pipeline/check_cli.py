@@ -1,0 +1,51 @@
+"""The command `flowglass check`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def check(
+    model: Annotated[
+        str, typer.Argument(help="Bundled name, folder or hub id.", show_default=False)
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as JSON.")
+    ] = False,
+    dtype: Annotated[
+        str, typer.Option(help="auto, float32, float16, bfloat16 or float64.")
+    ] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(help="auto, cpu, cuda, cuda:1, ..., or split (over all GPUs)."),
+    ] = "auto",
+    revision: Annotated[str | None, typer.Option(help="Revision on the hub.")] = None,
+    adapter: Annotated[
+        str | None,
+        typer.Option(help="LoRA or other PEFT adapter to merge: folder or hub id."),
+    ] = None,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option("--trust-remote-code", help="Run code that comes with the model."),
+    ] = False,
+) -> None:
+    """Can this model be decomposed? What was found in it, and how exactly it closes."""
+    from .check import check as measure
+    from .cli import silence_libraries
+    from .hub import Origin
+    from .model import load_model
+
+    silence_libraries()
+    origin = Origin(
+        revision=revision, adapter=adapter, trust_remote_code=trust_remote_code
+    )
+    report = measure(load_model(model, dtype=dtype, device=device, origin=origin))
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        from .check_report import print_report
+
+        print_report(report)
+    if not report.closes:
+        raise typer.Exit(2)

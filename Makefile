@@ -5,7 +5,7 @@ STORE ?= runs
 LIMIT ?= 200
 TASKS := ioi induction greater_than agreement facts translation colors addition sentences
 
-.PHONY: demo test lint bench soak clean
+.PHONY: demo test lint bench soak docs clean
 
 demo: .venv/ready
 	for model in tiny-gpt2 tiny-llama; do \
@@ -33,6 +33,10 @@ bench: .venv/ready
 soak: .venv/ready-dev
 	sh .ci/chromium
 	FLOWGLASS_SOAK=1 $(BIN)/pytest -q
+
+# Pages that are made from measurements; `make test` says when they are out of date.
+docs: .venv/ready-dev
+	$(BIN)/python -m tests.pipeline.models_page
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv

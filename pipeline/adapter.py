@@ -9,6 +9,7 @@ here that is refused, and so is a merge that changes more than the adapter does.
 """
 
 import json
+import os.path
 import warnings
 from collections import Counter
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def fetch(name: str) -> Path:
     """The adapter's folder, from the hub if it is not here, with both its files."""
     where = locate("adapter", name)
     folder = Path(where)
-    if not folder.is_dir():
+    if not os.path.isdir(where):
         try:
             folder = Path(snapshot_download(where, allow_patterns=[CONFIG, *WEIGHTS]))
         except LOAD_ERRORS as error:

@@ -45,6 +45,8 @@ class Report:
     """Largest difference from the model's own logits, relative to the largest logit."""
     lens_error: float
     """The same of the logit lens of the last state."""
+    batch_error: float
+    """The same of prompts that are padded and share a batch, against each alone."""
     pattern_sum: float
     """The smallest sum of a query's attention probabilities: below 1 with a sink."""
 
@@ -87,6 +89,7 @@ class Report:
             },
             "logits_error": self.logits_error,
             "lens_error": self.lens_error,
+            "batch_error": self.batch_error,
             "special": self.special,
             "block_kind": anatomy.block_kind,
             "n_layers": len(anatomy.layers),
@@ -136,7 +139,7 @@ def check(loaded: LoadedModel) -> Report:
         last[:] = [layer.resid_post[valid]]
 
     watched = stream(module, anatomy, ids, consume)[valid]
-    own = _own_logits(loaded, ids, mask)[valid]
+    own, alone = (logits[valid] for logits in _own_logits(loaded, ids, mask))
     readout = loaded.readout
     lens = readout.lens(readout.raw(last[0]), readout.scale_at(last[0]))
     size = float(own.abs().max())
@@ -145,18 +148,22 @@ def check(loaded: LoadedModel) -> Report:
         closures=tuple(worst.values()),
         logits_error=float((watched - own).abs().max()) / size,
         lens_error=float((lens - own).abs().max()) / size,
+        batch_error=float((alone - own).abs().max()) / size,
         pattern_sum=min(smallest),
     )
 
 
 @torch.inference_mode()
-def _own_logits(loaded: LoadedModel, ids: Tensor, mask: Tensor) -> Tensor:
-    """The model's logits, unwatched, of each prompt alone: no padding."""
-    found = torch.zeros((*ids.shape, loaded.anatomy.vocab_size), dtype=loaded.dtype)
+def _own_logits(
+    loaded: LoadedModel, ids: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The model's logits, unwatched, of the batch, and of each prompt alone."""
+    together = loaded.module(input_ids=ids, use_cache=False).logits.to(loaded.device)
+    alone = torch.zeros_like(together)
     for row, n in enumerate(mask.sum(1).tolist()):
-        alone = loaded.module(input_ids=ids[row : row + 1, :n], use_cache=False)
-        found[row, :n] = alone.logits[0]
-    return found.to(loaded.device)
+        found = loaded.module(input_ids=ids[row : row + 1, :n], use_cache=False)
+        alone[row, :n] = found.logits[0]
+    return together, alone
 
 
 def _tokens(loaded: LoadedModel) -> tuple[Tensor, Tensor]:

@@ -32,6 +32,11 @@ def notes(report: Report) -> Iterator[str]:
         yield f"special: {', '.join(report.special)}"
     yield f"logits while watched: within {report.logits_error:.1e} of the model's own"
     yield f"logit lens of the last state: within {report.lens_error:.1e} of the logits"
+    if report.batch_error > 10 * report.bound:
+        yield (
+            f"padding changes the model's own logits by {report.batch_error:.1e}: keep "
+            "a batch to one prompt with --batch-tokens 1"
+        )
     attentions = [layer.attention for layer in report.anatomy.layers]
     if any(own.b_v.any() for own in attentions):
         yield "the value bias is counted as bias, not as information from a token"

@@ -4,6 +4,7 @@ Only what a configuration says outright is decided here; the proof is `prepare`'
 """
 
 import inspect
+import os.path
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ WEIGHTS = ("*.safetensors*", "*.bin*")
 def read_config(name: str, *, origin: Origin) -> PreTrainedConfig:
     """The configuration of a decoder; raises ModelError for any other."""
     where = locate("model", name)
-    if Path(where).is_dir():
+    if os.path.isdir(where):
         check_folder(name, Path(where), origin)
     try:
         written, _ = PreTrainedConfig.get_config_dict(where, revision=origin.revision)

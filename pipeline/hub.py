@@ -5,6 +5,7 @@ names the culprit and the cure. They raise from one another, so the kinds of fai
 told apart by the types along the chain of causes, not by their texts.
 """
 
+import os.path
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,13 +77,14 @@ def locate(kind: Kind, name: str) -> str:
     """
     if kind == "model" and name in MODELS:
         return str(MODELS[name])
-    path = Path(name).expanduser()
-    if path.is_file():
+    path = os.path.expanduser(name)
+    if os.path.isfile(path):
         raise ModelError(f"{kind} {name!r} is a file: give the folder that it is in")
-    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1
-    if looks_local and not path.exists():
+    if os.path.exists(path):
+        return path
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ModelError(f"{kind} folder {name!r} does not exist")
-    return str(path) if path.exists() else name
+    return name
 
 
 def unloadable(
@@ -138,7 +140,7 @@ def reason_of(
 
 def damaged(name: str) -> str:
     """The first file of weights in a folder that cannot be opened."""
-    for file in sorted(Path(name).expanduser().glob("*.safetensors")):
+    for file in sorted(Path(os.path.expanduser(name)).glob("*.safetensors")):
         try:
             with safe_open(file, "pt"):
                 pass

@@ -73,6 +73,8 @@ def read_weights(
             config=config,
             dtype=dtype,
             device_map=placement.device_map,
+            # Some families choose once, here; others hide their pattern otherwise.
+            attn_implementation="eager",
             revision=origin.revision,
             trust_remote_code=origin.trust_remote_code,
             ignore_mismatched_sizes=True,
@@ -145,6 +147,8 @@ def load_tokenizer(name: str, *, origin: Origin = PLAIN) -> PreTrainedTokenizerB
             raise needs_code(name) from error
         if NO_FILES in str(error):
             raise no_tokenizer(name) from error
+        if isinstance(error, OSError):
+            raise unloadable("model", name, error, revision=origin.revision) from error
         raise ModelError(
             f"model {name!r} has a broken tokenizer: {first_line(error)}"
         ) from error

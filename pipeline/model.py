@@ -73,6 +73,8 @@ def prepare(module: PreTrainedModel, *, name: str) -> LoadedModel:
     for key, tensor in module.named_parameters():
         if not tensor.isfinite().all():
             raise ModelError(f"model {name!r} has NaN or infinite weights in {key}")
+    # Before anything runs: packed weights may be laid out anew by the first pass.
+    model_hash = hash_weights(module)
     anatomy = find_anatomy(module, CLOSURE_BOUNDS[module.dtype])
     dtype = torch.promote_types(module.dtype, torch.float32)
     return LoadedModel(
@@ -81,7 +83,7 @@ def prepare(module: PreTrainedModel, *, name: str) -> LoadedModel:
         anatomy=anatomy,
         weights=ModelWeights(anatomy, dtype, module.device),
         readout=find_readout(module, anatomy, dtype=dtype),
-        model_hash=hash_weights(module),
+        model_hash=model_hash,
     )
 
 

@@ -21,16 +21,16 @@ PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 HEAD = """\
 # Models
 
-flowglass finds a model's anatomy by watching one forward pass of it: who writes into the
-residual stream, through which norms, multipliers and gates. Then it proves on that very
-model that the parts add up to the model's own states, and refuses what it cannot prove.
-`flowglass check MODEL` does so for yours, and needs no tokenizer.
+flowglass finds a model's anatomy by watching one forward pass of it: who writes into
+the residual stream, through which norms, multipliers and gates. Then it proves on that
+very model that the parts add up to the model's own states, and refuses what it cannot
+prove. `flowglass check MODEL` does so for yours, and needs no tokenizer.
 
 {n_decomposed} families of transformers {version} and variants of them are decomposed
-below, each as a tiny model of random weights with every bias and gain drawn (a forgotten
-term shows), {n_refused} are refused with the reason. *Closure* is the largest relative
-distance between the sum of a step's parts and the model's own state, in float32; at most
-2e-05 is allowed. Made by `make docs`, held by `make test`.
+below, each as a tiny model of random weights with every bias and gain drawn (a
+forgotten term shows), {n_refused} are refused with the reason. *Closure* is the largest
+relative distance between the sum of a step's parts and the model's own state, in
+float32; at most 2e-05 is allowed. Made by `make docs`, held by `make test`.
 
 What runs but is not in the list is checked in the same way when it is loaded: your own
 fine-tune, an adapter (`--adapter`), a model with remote code (`--trust-remote-code`).

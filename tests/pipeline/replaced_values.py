@@ -126,7 +126,7 @@ def value_bias(model: PreTrainedModel, family: str, layer: int) -> Tensor:
     ids = torch.zeros(1, 1, dtype=torch.long)
     seen = _watch(model, block, ids, {places.value, places.heads})
     d_head = seen.read[places.heads].shape[-1] // HEADS
-    width = seen.gave[places.value].shape[-1]
+    width = seen.gave[places.value].numel()
     columns = places.columns(width, places.kv_heads, d_head)
     bias = getattr(block.get_submodule(places.value), "bias", None)
     if bias is None:
@@ -162,10 +162,10 @@ def state_without(
     d_head = bias.shape[1]
 
     def replace_values(_: nn.Module, args: Any, output: Tensor) -> Tensor:
-        flat = output.flatten(2).clone()
+        flat = output.reshape(ids.shape[1], -1).clone()
         columns = places.columns(flat.shape[-1], places.kv_heads, d_head)[kv_heads]
         for key in keys:
-            flat[:, key, columns] = bias[kv_heads]
+            flat[key, columns] = bias[kv_heads]
         return flat.view_as(output)
 
     def keep_other_heads(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -20,7 +20,6 @@ from .families import build
 from .family_configs import HEADS
 from .replaced_values import PLACES, state_behind_attention, state_without
 
-POSITIONS = range(IDS.shape[1])
 ROUNDING = 2e-6
 """A norm between attention and stream computes in float32 whatever the dtype."""
 
@@ -61,12 +60,30 @@ def test_a_part_is_what_its_value_changes(
     """One head's value at one key, replaced by the value bias: the state behind the
     attention lacks the part, at every query."""
     where = loaded.module, family, IDS, layer
+    clean = state_behind_attention(*where)
 
-    lost = state_behind_attention(*where) - state_without(
-        *where, heads=[head], keys=[key]
-    )
+    lost = clean - state_without(*where, heads=[head], keys=[key])
 
     part = parts(captures[layer], loaded.weights[layer].attention, [head], [key])
-    assert lost[:key].abs().max(initial=0) == 0 if key else True
-    assert lost[key:].abs().max() > 1e-3
-    assert_close(part, lost, rtol=0, atol=tolerance(family) * float(lost.abs().max()))
+    size = float(lost.abs().max())
+    assert size > 1e-3
+    assert not lost[:key].any()
+    assert_close(part, lost, rtol=0, atol=size * tolerance(family))
+
+
+def test_without_all_values_the_residual_and_the_bias_are_left(
+    family: str, loaded: LoadedModel, captures: list[LayerCapture], layer: int
+) -> None:
+    """Every head's value at every key, replaced by the value bias: what the attention
+    still writes is the `bias` part."""
+    heads, keys = range(HEADS), range(IDS.shape[1])
+
+    left = state_without(loaded.module, family, IDS, layer, heads=heads, keys=keys)
+
+    capture, weights = captures[layer], loaded.weights[layer]
+    due = weights.keep_mid * capture.resid_pre
+    due = due + bias_part(capture.attention, weights.attention)
+    if weights.parallel:
+        due = due + capture.ffn.write
+    size = float(left.abs().max())
+    assert_close(due[0], left, rtol=0, atol=size * tolerance(family))

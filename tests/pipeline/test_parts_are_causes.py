@@ -67,7 +67,6 @@ def test_a_part_is_what_its_value_changes(
     part = parts(captures[layer], loaded.weights[layer].attention, [head], [key])
     size = float(lost.abs().max())
     assert size > 1e-3
-    assert not lost[:key].any()
     assert_close(part, lost, rtol=0, atol=size * tolerance(family))
 
 

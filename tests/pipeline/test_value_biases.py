@@ -19,7 +19,7 @@ from .families import build
 from .family_configs import HEADS
 from .replaced_values import PLACES, decoder_layer, value_bias
 
-WITHOUT = ("llama", "mistral", "phi3", "gpt_neo", "gptj", "mpt")
+WITHOUT = ("llama", "mistral", "mixtral", "phi3", "gptj", "mpt", "gpt_neo")
 BEHIND_A_NORM = ("gemma4_text", "deepseek_v3")
 WITH = sorted(set(PLACES) - {*WITHOUT, *BEHIND_A_NORM})
 

@@ -9,7 +9,7 @@ Raises ModelError with the layer and module where something does not add up. No 
 is listed here: what a model is follows from what it does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,8 +22,9 @@ from .anatomy import Anatomy, AttentionAnatomy, LayerAnatomy
 from .errors import ModelError
 from .find_attention import find_attention
 from .find_stream import check_isolation, decoder_layers, final_norm, stream_states
-from .find_writers import Layer, find_writers
-from .probe import LayerTrail, Probe, first_tensor, probe
+from .find_writers import find_writers
+from .probe import Probe, first_tensor, probe, with_tensor
+from .trails import Layer, Trails
 from .weights import experts_map, linear_shape
 
 PROBE_SHAPE = (2, 7)
@@ -41,23 +42,26 @@ def find_anatomy(model: PreTrainedModel, tolerance: float) -> Anatomy:
     run = partial(probe, model, blocks, by_interface=by_interface)
     seen = run(ids)
     _check_logits(model, seen, tolerance)
-    layers = []
-    for index, states in enumerate(stream_states(seen, names)):
-        trail, block = seen.layers[index], blocks[index]
-        attention, o_proj = find_attention(
-            trail,
-            block,
-            f"{names[index]} ({type(block).__name__})",
-            tolerance,
-            partial(_doubled, run, ids, index),
+    states, twice = stream_states(seen, names), run(ids, doubling=seen)
+    begun = [
+        find_attention(
+            Trails(
+                name=names[i],
+                block=blocks[i],
+                trail=seen.layers[i],
+                doubled=twice.layers[i],
+                resid_pre=resid_pre,
+                resid_post=resid_post,
+                tolerance=tolerance,
+            )
         )
-        layer = Layer(names[index], block, trail, *states, attention, o_proj, tolerance)
-        layers.append(find_writers(layer))
+        for i, (resid_pre, resid_post) in enumerate(states)
+    ]
+    layers = _find_writers(begun)
     _check_alike(layers)
-    others = ids.clone()
-    others[:, 0] = (ids[:, 0] + 1) % vocabulary(model)
-    replayed = {i: t.attentions[0].output for i, t in enumerate(seen.layers)}
-    check_isolation(seen, run(others, replayed=replayed), names, tolerance)
+    others = (ids + 1) % vocabulary(model)
+    others[0, 1:] = ids[0, 1:]
+    check_isolation(seen, run(others, replaying=seen), names, tolerance)
     layers = _with_value_biases(run, ids, layers)
     return _anatomy(model, layers, seen, by_interface=by_interface)
 
@@ -66,9 +70,15 @@ def _shows_attention(seen: Probe) -> bool:
     return any(trail.attentions for trail in seen.layers)
 
 
-def _doubled(run: Callable[..., Probe], ids: Tensor, index: int) -> LayerTrail:
-    """What a layer does when its attention's output is doubled on the way."""
-    return run(ids, doubled=index).layers[index]
+def _find_writers(begun: Sequence[Layer]) -> list[LayerAnatomy]:
+    """Every layer's anatomy. A layer whose attention writes nothing is of the kind of
+    the others: nothing in it shows whether its FFN reads what the attention wrote."""
+    kinds = {i: find_writers(x) for i, x in enumerate(begun) if not x.silent}
+    parallel = any(found.mid_reader is None for found in kinds.values())
+    for i, layer in enumerate(begun):
+        if layer.silent:
+            kinds[i] = find_writers(layer, parallel=parallel)
+    return [kinds[i] for i in range(len(begun))]
 
 
 def probe_tokens(model: PreTrainedModel) -> Tensor:
@@ -157,8 +167,7 @@ def _values(
         given = first_tensor(args, kwargs)
         assert given is not None
         same = state.to(given).expand_as(given).clone()
-        args = tuple(same if value is given else value for value in args)
-        return args, {k: same if v is given else v for k, v in kwargs.items()}
+        return with_tensor(args, kwargs, given, same)
 
     handles = [
         layer.attention.module.register_forward_pre_hook(blank, with_kwargs=True)

@@ -1,6 +1,6 @@
 """One layer's attention, from what a probe saw: pattern times value, then W_O."""
 
-from collections.abc import Callable
+from dataclasses import fields
 
 import torch
 from torch import Tensor, nn
@@ -10,72 +10,71 @@ from .errors import ModelError
 from .fit import identical, same
 from .linear_norm import LinearNorm
 from .measure_norm import proven_norm
-from .probe import AttentionCall, Call, LayerTrail
+from .probe import AttentionCall, Call
+from .trails import Layer, Trails
 from .weights import linear_shape
 
-Doubled = Callable[[], LayerTrail]
-"""What this layer does when its attention's output is doubled on the way."""
 
+def find_attention(layer: Trails) -> Layer:
+    """The layer with its attention and output projection; b_V is not known yet.
 
-def find_attention(
-    trail: LayerTrail, block: nn.Module, where: str, tolerance: float, doubled: Doubled
-) -> tuple[AttentionAnatomy, Call]:
-    """The layer's attention, and the call of its output projection; b_V is not known
-    yet. Raises ModelError naming what does not fit."""
-    call = _only_attention(trail, where)
-    name, module = _reader(trail, block, call)
-    kind = type(call.module).__name__
-    pattern, value, output = call.pattern, call.value, call.output
-    heads, kv_heads = pattern.shape[1], value.shape[1]
-    if pattern.shape[-1] == pattern.shape[-2] and pattern.triu(1).abs().max() > 1e-6:
-        raise ModelError(
-            f"{where}: {kind} attends to later tokens: this is no causal decoder, but "
-            "an encoder"
-        )
-    if pattern.shape[-1] != value.shape[-2] or heads % kv_heads:
-        raise ModelError(f"{where}: the attention pattern of {kind} is not per token")
-    repeated = value.repeat_interleave(heads // kv_heads, 1)
-    attended = torch.einsum("bhqk,bhkv->bqhv", pattern.to(value), repeated)
-    scaled = not same(attended, output.reshape(attended.shape), tolerance)
-    if scaled:
-        factor = head_scale(attended, output)[..., None]
-        if not same(attended * factor, output, tolerance):
-            raise ModelError(
-                f"{where}: the output of {kind} is not its pattern times its values"
-            )
-    flat = output.flatten(2)
-    o_proj, gated, inner = _output_projection(
-        trail, call, flat, where, tolerance, doubled
-    )
-    return AttentionAnatomy(
+    Raises ModelError naming what does not fit.
+    """
+    call = _only_attention(layer)
+    name, module = _reader(layer, call)
+    scaled = _is_scaled(layer, call)
+    o_proj, gated, inner = _output_projection(layer, call)
+    heads, d_head = call.pattern.shape[1], call.value.shape[-1]
+    attention = AttentionAnatomy(
         name=name,
         module=module,
         out_proj=o_proj.module,
         n_heads=heads,
-        n_kv_heads=kv_heads,
-        d_head=value.shape[-1],
+        n_kv_heads=call.value.shape[1],
+        d_head=d_head,
         scaled=scaled,
         gated=gated,
         inner_norm=inner,
-        b_v=value.new_zeros(heads, value.shape[-1]),
-    ), o_proj
+        b_v=call.value.new_zeros(heads, d_head),
+    )
+    known = {field.name: getattr(layer, field.name) for field in fields(Trails)}
+    return Layer(**known, attention=attention, o_proj=o_proj)
 
 
-def _reader(
-    trail: LayerTrail, block: nn.Module, attention: AttentionCall
-) -> tuple[str, nn.Module]:
+def _is_scaled(layer: Trails, call: AttentionCall) -> bool:
+    """Whether the heads' outputs are pattern times value times a number a head and
+    query, rather than just pattern times value; ModelError if neither."""
+    kind = f"{layer.where}: {type(call.module).__name__}"
+    pattern, value, output = call.pattern, call.value, call.output
+    heads, kv_heads = pattern.shape[1], value.shape[1]
+    if pattern.shape[-1] == pattern.shape[-2] and pattern.triu(1).abs().max() > 1e-6:
+        raise ModelError(
+            f"{kind} attends to later tokens: this is no causal decoder, but an encoder"
+        )
+    if pattern.shape[-1] != value.shape[-2] or heads % kv_heads:
+        raise ModelError(f"{kind} has an attention pattern that is not per token")
+    repeated = value.repeat_interleave(heads // kv_heads, 1)
+    attended = torch.einsum("bhqk,bhkv->bqhv", pattern.to(value), repeated)
+    if same(attended, output.reshape(attended.shape), layer.tolerance):
+        return False
+    factor = head_scale(attended, output)[..., None]
+    if not same(attended * factor, output, layer.tolerance):
+        raise ModelError(f"{kind} gives something else than its pattern times values")
+    return True
+
+
+def _reader(layer: Trails, attention: AttentionCall) -> tuple[str, nn.Module]:
     """The innermost module around an attention that reads a state of the stream's
     width, and its name: what makes queries, keys and values of it."""
-    inner = next(n for n, m in block.named_modules() if m is attention.module)
-    entered = trail.entered[0]
-    assert entered is not None
+    modules = layer.block.named_modules()
+    inner = next(name for name, module in modules if module is attention.module)
     around = [
         call
-        for call in trail.calls
+        for call in layer.trail.calls
         if (inner + ".").startswith(call.name + ".")
         and call.read is not None
-        and call.read.numel() == entered.numel()
-        and call.read.shape[-1] == entered.shape[-1]
+        and call.read.numel() == layer.resid_pre.numel()
+        and call.read.shape[-1] == layer.resid_pre.shape[-1]
     ]
     if not around:
         return inner, attention.module
@@ -89,7 +88,8 @@ def head_scale(attended: Tensor, output: Tensor) -> Tensor:
     return torch.where(size > 0, (attended * output).sum(-1) / size, 1)
 
 
-def _only_attention(trail: LayerTrail, where: str) -> AttentionCall:
+def _only_attention(layer: Trails) -> AttentionCall:
+    trail = layer.trail
     if len(trail.attentions) == 1:
         return trail.attentions[0]
     parts = dict.fromkeys(
@@ -105,24 +105,19 @@ def _only_attention(trail: LayerTrail, where: str) -> AttentionCall:
         else "a layer must have one"
     )
     raise ModelError(
-        f"{where} has {how_many} softmax attentions: {why}; its parts: "
+        f"{layer.where} has {how_many} softmax attentions: {why}; its parts: "
         f"{', '.join(parts)}"
     )
 
 
 def _output_projection(
-    trail: LayerTrail,
-    attention: AttentionCall,
-    flat: Tensor,
-    where: str,
-    tolerance: float,
-    doubled: Doubled,
+    layer: Trails, attention: AttentionCall
 ) -> tuple[Call, bool, LinearNorm | None]:
     """The call of W_O, whether there is a gate before it, and a norm before it."""
-    after = trail.calls[attention.at :]
-    entered = trail.entered[0]
-    assert entered is not None
-    shape = (flat.shape[-1], entered.shape[-1])
+    where, tolerance = layer.where, layer.tolerance
+    flat = attention.output.flatten(2)
+    after = layer.trail.calls[attention.at :]
+    shape = (flat.shape[-1], layer.resid_pre.shape[-1])
     readers = [call for call in after if linear_shape(call.module) == shape]
     for call in readers:
         if identical(call.read, flat):
@@ -133,7 +128,7 @@ def _output_projection(
                 if identical(call.read, between.gave):
                     return call, False, proven_norm(between, where, tolerance)
     if readers:
-        twice = {call.name: call.read for call in doubled().calls}
+        twice = {call.name: call.read for call in layer.doubled.calls}
         for call in readers:
             read, other = call.read, twice.get(call.name)
             if (

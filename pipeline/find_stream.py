@@ -86,7 +86,8 @@ def final_norm(model: PreTrainedModel, probe: Probe) -> nn.Module | None:
         raise ModelError(f"{type(model).__name__} has no unembedding")
     if identical(reads[0], last):
         return None
-    for call in probe.outer:
+    # The last one: where no layer writes anything the first state is the last as well.
+    for call in reversed(probe.outer):
         inner = any(call.module.children()) or call.module is head
         if not inner and identical(call.read, last):
             return call.module
@@ -101,8 +102,9 @@ def check_isolation(
 ) -> None:
     """Raise ModelError if tokens mix outside the attention patterns.
 
-    `second` is `first` with other tokens at position 0 and with the attention outputs
-    of `first`: then nothing may differ at any later position.
+    `second` is `first` with another token at position 0 of the first prompt, another
+    second prompt, and the attention outputs of `first`: then nothing may differ at any
+    later position of the first prompt.
     """
     states = [stream_states(probe, names) for probe in (first, second)]
     for name, (_, one), (_, two) in zip(names, *states, strict=True):
@@ -114,7 +116,7 @@ def check_isolation(
 
 
 def _compare(one: Tensor, two: Tensor, where: str, tolerance: float) -> None:
-    one, two = (t[:, 1:].flatten(2) for t in (one, two))
+    one, two = (t[0, 1:].flatten(1) for t in (one, two))
     size = one.abs().amax().clamp_min(torch.finfo(one.dtype).tiny)
     if (one - two).abs().amax() > tolerance * size:
         raise ModelError(

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from .anatomy import AttentionAnatomy, LayerAnatomy, PostNorm, Writer
+from .anatomy import LayerAnatomy, PostNorm, Writer
 from .errors import ModelError
-from .fit import Fit, coefficients, identical
+from .fit import Fit, coefficients, identical, same
 from .measure_norm import proven_norm
-from .probe import Call, LayerTrail
+from .trails import Layer
 from .weights import linear_shape
 
 NOTHING = 1e-4
@@ -34,43 +34,15 @@ class _Candidate:
     """How many calls of the layer had ended when it had."""
 
 
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """What is known of a layer before its writers are."""
+def find_writers(layer: Layer, *, parallel: bool = False) -> LayerAnatomy:
+    """The layer's anatomy; raises ModelError where its writes do not add up.
 
-    name: str
-    block: nn.Module
-    trail: LayerTrail
-    resid_pre: Tensor
-    resid_post: Tensor
-    attention: AttentionAnatomy
-    o_proj: Call
-    tolerance: float
-
-    @property
-    def where(self) -> str:
-        return f"{self.name} ({type(self.block).__name__})"
-
-    def reads_stream(self, call: Call) -> Tensor | None:
-        """What a call outside the attention read, if it is as large as the stream."""
-        read = call.read
-        if read is None or read.numel() != self.resid_pre.numel():
-            return None
-        if read.shape[-1] != self.resid_pre.shape[-1] or self.in_attention(call):
-            return None
-        return read.reshape(self.resid_pre.shape)
-
-    def in_attention(self, call: Call) -> bool:
-        own = {*self.attention.module.modules(), self.attention.out_proj}
-        return call.module in own
-
-
-def find_writers(layer: Layer) -> LayerAnatomy:
-    """The layer's anatomy; raises ModelError where its writes do not add up."""
+    With `parallel` no resid_mid is looked for.
+    """
     candidates = _candidates(layer)
     norms, doubts = _norms(layer, candidates)
     attention, *others = candidates
-    found = _mid(layer, attention)
+    found = None if parallel else _mid(layer, attention)
     if found is None:
         reader, keep_mid, attn = None, None, None
         base = [layer.resid_pre, attention.image]
@@ -101,6 +73,8 @@ def find_writers(layer: Layer) -> LayerAnatomy:
     kept = [i for i, c in enumerate([attn, *rest]) if c is None or abs(c) >= NOTHING]
     if len(kept) < 2:
         raise ModelError(f"{layer.where}: no FFN write was found")
+    if found is None:
+        _check_parallel(layer, [written[i].writer for i in kept[1:]])
     number = {i: place for place, i in enumerate(kept)}
     return LayerAnatomy(
         name=layer.name,
@@ -215,6 +189,20 @@ def _mid(
         if fit.error <= layer.tolerance and carried:
             return call.module, read, fit.coefficients
     return None
+
+
+def _check_parallel(layer: Layer, writers: Sequence[Writer]) -> None:
+    """Raise ModelError if the FFN reads what the attention wrote after all."""
+    for writer in writers:
+        once, twice = (
+            next(gave for module, gave in trail.outputs() if module is writer.module)
+            for trail in (layer.trail, layer.doubled)
+        )
+        if not same(once, twice, layer.tolerance):
+            raise ModelError(
+                f"{layer.where}: {writer.name} depends on what the attention wrote, "
+                "but no module reads the state between: is its norm a mere function?"
+            )
 
 
 def _opaque(

@@ -1,7 +1,7 @@
 """One forward pass of a few random tokens, with everything that every module of every
 decoder layer read and gave: what the anatomy is found from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,14 @@ class LayerTrail:
     attentions: list[AttentionCall] = field(default_factory=list)
     experts: list[ExpertsCall] = field(default_factory=list)
 
+    def outputs(self) -> Iterator[tuple[nn.Module, Tensor]]:
+        """Every module, banks of experts included, with what it gave."""
+        for bank in self.experts:
+            yield bank.module, bank.output
+        for call in self.calls:
+            if call.gave is not None:
+                yield call.module, call.gave
+
 
 @dataclass(frozen=True, eq=False)
 class Probe:
@@ -75,6 +83,15 @@ def first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None
     return next((a for a in (*args, *named) if isinstance(a, Tensor)), None)
 
 
+def with_tensor(
+    args: tuple[Any, ...], kwargs: dict[str, Any], given: Any, other: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A call's arguments with one tensor in the place of another."""
+    replaced = tuple(other if value is given else value for value in args)
+    named = {k: other if value is given else value for k, value in kwargs.items()}
+    return replaced, named
+
+
 def output_tensor(output: Any) -> Tensor | None:
     """A module's hidden states; some return them first in a tuple."""
     found = output[0] if isinstance(output, (tuple, list)) and output else output
@@ -88,12 +105,12 @@ class _Recorder:
         self,
         model: PreTrainedModel,
         blocks: Sequence[nn.Module],
-        doubled: int | None,
-        replayed: Mapping[int, Tensor],
+        doubling: "Probe | None",
+        replaying: "Probe | None",
     ) -> None:
         self.layers = [LayerTrail() for _ in blocks]
         self.outer: list[Call] = []
-        self._doubled, self._replayed = doubled, replayed
+        self._doubling, self._replaying = doubling, replaying
         self._current: int | None = None
         self._open: list[tuple[Tensor | None, int]] = []
         self.handles: list[Any] = []
@@ -107,8 +124,12 @@ class _Recorder:
                 self._hook(module, name, None)
 
     def _hook(self, module: nn.Module, name: str, index: int | None) -> None:
-        def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
+        def enter(_: nn.Module, args: Any, kwargs: Any) -> Any:
             read = first_tensor(args, kwargs)
+            if index is not None and not name and self._doubling is not None:
+                was = self._doubling.layers[index].entered[0]
+                args, kwargs = with_tensor(args, kwargs, read, was)
+                read = was
             # Some modules add in place: what is kept must be a copy.
             read = None if read is None else read.clone()
             if index is not None and not name:
@@ -116,6 +137,7 @@ class _Recorder:
                 self.layers[index].entered.append(read)
             calls = self.outer if index is None else self.layers[index].calls
             self._open.append((read, len(calls)))
+            return args, kwargs
 
         def leave(_: nn.Module, args: Any, output: Any) -> None:
             read, began = self._open.pop()
@@ -130,9 +152,7 @@ class _Recorder:
                 self.layers[index].left.append(gave)
                 self._current = None
 
-        self.handles.append(
-            module.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
-        )
+        self.handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
         self.handles.append(module.register_forward_hook(leave))
 
     def attention(
@@ -143,10 +163,10 @@ class _Recorder:
         trail = self.layers[self._current]
         kept = (pattern.clone(), value.clone(), output.clone())
         trail.attentions.append(AttentionCall(module, *kept, len(trail.calls)))
-        if self._doubled == self._current:
+        if self._doubling is not None:
             output.mul_(2)
-        if self._current in self._replayed:
-            output.copy_(self._replayed[self._current])
+        if self._replaying is not None:
+            output.copy_(self._replaying.layers[self._current].attentions[0].output)
 
     def experts(self, module: nn.Module, *seen: Tensor) -> None:
         if self._current is not None:
@@ -161,15 +181,16 @@ def probe(
     ids: Tensor,
     *,
     by_interface: bool,
-    doubled: int | None = None,
-    replayed: Mapping[int, Tensor] | None = None,
+    doubling: Probe | None = None,
+    replaying: Probe | None = None,
 ) -> Probe:
     """Run the model on ids [batch, position] and record it.
 
-    With `doubled` that layer's attention output is doubled on the way; with `replayed`
-    attention outputs are replaced by those given, by layer.
+    With `doubling` every layer reads what it read in that pass, and its attention's
+    output is doubled: each layer for itself. With `replaying` attention outputs are
+    those of that pass.
     """
-    recorder = _Recorder(model, blocks, doubled, replayed or {})
+    recorder = _Recorder(model, blocks, doubling, replaying)
     try:
         with (
             torch.inference_mode(),

@@ -118,13 +118,22 @@ def _attention(
     *args: Any,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
-    family = sys.modules[type(module).__module__]
-    output, pattern = family.eager_attention_forward(
-        module, query, key, value, *args, **kwargs
-    )
+    output, pattern = _own_eager(module)(module, query, key, value, *args, **kwargs)
     if (watcher := _watcher.get()) is not None:
         watcher.attention(module, pattern, value, output)
     return output, pattern
+
+
+def _own_eager(module: nn.Module) -> Any:
+    """The eager attention of the family that a module's class comes from."""
+    for kind in type(module).__mro__:
+        family = sys.modules[kind.__module__]
+        if hasattr(family, "eager_attention_forward"):
+            return family.eager_attention_forward
+    raise ModelError(
+        f"{type(module).__name__} goes through transformers' attention interface, but "
+        "there is no eager_attention_forward beside it: its pattern is hidden"
+    )
 
 
 class SoftmaxTap(TorchFunctionMode):

@@ -3,16 +3,15 @@
 1. `closure`: the parts of every step sum to the whole.
 2. `value_bias_gap`: b_V is the model's own parameter.
 3. `cause_gap`: a part is what the state loses when its value is replaced.
-4. `attribution_gap`: what all components add to a logit is the logit.
-5. `lens_gap`: the lens of the last state gives the model's logits.
+4. `pattern_gap`: attention probabilities are those that the model itself tells.
+5. `attribution_gap`: what all components add to a logit is the logit.
+6. `lens_gap`: the lens of the last state gives the model's logits.
 
 The first sees neither which part something is in, nor what the unembedding does; so
 there are the others. Each is 0 for a right decomposition, up to rounding.
 """
 
 from __future__ import annotations
-
-from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -57,18 +56,26 @@ def value_bias_gap(model: LoadedModel, family: str) -> float:
 
 
 def cause_gap(model: LoadedModel, family: str) -> float:
-    """The largest difference of a part from its effect, relative to the largest part
-    of its query head and key."""
+    """The largest difference of a part from its effect on the state behind the
+    attention, relative to the largest number of that effect."""
     gaps = []
     for index, capture in enumerate(captures_of(model)):
         clean = state_behind_attention(model.module, family, IDS, index)
         for head, key in SAMPLES:
             where = model.module, family, IDS, index
             lost = clean - state_without(*where, heads=[head], keys=[key])
-            found = parts(capture, model.weights[index].attention, [head], [key])
-            assert float(lost[key:].abs().max()) > 1e-4, "an effect that is felt"
+            found = attention_part(capture, model.weights[index].attention, head, key)
+            assert float(lost.abs().max()) > 1e-4, "an effect that is felt"
             gaps.append(float((found - lost).abs().max() / lost.abs().max()))
     return max(gaps)
+
+
+def pattern_gap(model: LoadedModel) -> float:
+    """The largest difference of a probability from `output_attentions`."""
+    with torch.inference_mode():
+        told = model.module(input_ids=IDS, output_attentions=True, use_cache=False)
+    pairs = zip(captures_of(model), told.attentions, strict=True)
+    return max(float((c.attention.pattern - own).abs().max()) for c, own in pairs)
 
 
 def attribution_gap(model: LoadedModel) -> float:
@@ -97,20 +104,13 @@ def captures_of(model: LoadedModel) -> list[LayerCapture]:
     return [found[index] for index in sorted(found)]
 
 
-def parts(
-    layer: LayerCapture,
-    weights: OutputWeights,
-    heads: Collection[int],
-    keys: Sequence[int],
+def attention_part(
+    layer: LayerCapture, weights: OutputWeights, head: int, key: int
 ) -> Tensor:
-    """The sum over heads and keys of the `attn` parts, [query, d_model]."""
+    """The `attn` part of a head and a key, [query, d_model]: of DESIGN 2.1, from what
+    was captured."""
     attention = layer.attention
-    gate = attention.gate.expand(1, *layer.resid_pre.shape[1:2], HEADS, -1)[0]
-    total = torch.zeros_like(layer.resid_pre[0])
-    for head in heads:
-        values = attention.value[0, head, keys] - weights.b_v[head]
-        gated = gate[:, head, None] * values
-        vectors = gated @ weights.w_o[head]
-        coefficient = attention.coefficient[0, head][:, keys, None]
-        total += (coefficient * vectors).sum(1)
-    return total
+    gate = attention.gate.expand(1, IDS.shape[1], HEADS, -1)[0, :, head]
+    gated = gate * (attention.value[0, head, key] - weights.b_v[head])
+    coefficient = attention.coefficient[0, head, :, key, None]
+    return coefficient * (gated @ weights.w_o[head])

@@ -2,8 +2,8 @@
 
 Closure is blind to what one part takes from another (a value bias may sit in either),
 to parts under wrong names, and to all that happens between the layers and the logits;
-and a remainder closes with anything. Each test shows both: that the mutation closes, as
-nothing were wrong, and which of checks.py fails.
+and a remainder closes with anything. Each test shows both: the mutation closes, and
+another of checks.py fails.
 """
 
 from __future__ import annotations
@@ -16,12 +16,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowglass.pipeline import decompose
-from flowglass.pipeline.layer import AttentionCapture, LayerWeights, OutputWeights
+from flowglass.pipeline import capture, decompose
+from flowglass.pipeline.anatomy import LayerAnatomy
+from flowglass.pipeline.assemble import Seen, assemble
+from flowglass.pipeline.layer import (
+    AttentionCapture,
+    LayerCapture,
+    LayerWeights,
+    OutputWeights,
+)
 from flowglass.pipeline.model import LoadedModel, prepare
 from flowglass.pipeline.readout import Readout
 
-from .checks import attribution_gap, cause_gap, closure, lens_gap, value_bias_gap
+from .checks import (
+    attribution_gap,
+    cause_gap,
+    closure,
+    lens_gap,
+    pattern_gap,
+    value_bias_gap,
+)
 from .families import build
 from .mutants import (
     Patch,
@@ -143,6 +157,27 @@ def test_parts_under_wrong_names_close(
     assert cause_gap(wrong, "gpt2") > FELT
 
 
+def test_a_fitted_scale_closes_with_half_the_pattern(monkeypatch: Patch) -> None:
+    """A scale of heads that is fitted makes good for any factor. Caught by the model's
+    own attention probabilities."""
+    right = loaded("gpt2")
+    assert pattern_gap(right) < ROUNDING
+
+    def halved(seen: Seen, resid_post: Tensor, layer: LayerAnatomy) -> LayerCapture:
+        assert seen.pattern is not None
+        return assemble(replace(seen, pattern=seen.pattern / 2), resid_post, layer)
+
+    monkeypatch.setattr(capture, "assemble", halved)
+    first, second = (
+        replace(layer, attention=replace(layer.attention, scaled=True))
+        for layer in right.anatomy.layers
+    )
+    wrong = with_layers(right, first, second)
+
+    assert closure(wrong) < ROUNDING
+    assert pattern_gap(wrong) > FELT
+
+
 def test_layers_under_each_others_numbers_close() -> None:
     """All hooks of two layers are swapped. Caught by what the components add to a
     logit: outputs of one layer meet the weights of the other."""
@@ -159,14 +194,14 @@ def forget_later_multiplier_of_attention(weights: LayerWeights) -> LayerWeights:
     return replace(weights, attention=replace(weights.attention, reach=1.0))
 
 
-def forget_later_multiplier_of_ffn(weights: LayerWeights) -> LayerWeights:
+def invent_later_multiplier_of_ffn(weights: LayerWeights) -> LayerWeights:
     return replace(weights, ffn=replace(weights.ffn, reach=1.1))
 
 
 @pytest.mark.parametrize(
-    "mutation", [forget_later_multiplier_of_attention, forget_later_multiplier_of_ffn]
+    "mutation", [forget_later_multiplier_of_attention, invent_later_multiplier_of_ffn]
 )
-def test_a_forgotten_later_multiplier_closes(
+def test_a_wrong_later_multiplier_closes(
     mutation: Callable[[LayerWeights], LayerWeights],
 ) -> None:
     """What layers above make of a write is no matter of its own step. Caught by what

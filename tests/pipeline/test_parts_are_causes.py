@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from flowglass.pipeline.decompose import bias_part
+from flowglass.pipeline.decompose import attention_proximities, bias_part
 from flowglass.pipeline.layer import LayerCapture
 from flowglass.pipeline.model import LoadedModel, prepare
 
-from .checks import IDS, SAMPLES, captures_of, parts
+from .checks import IDS, SAMPLES, attention_part, captures_of
 from .families import build
 from .family_configs import HEADS
 from .replaced_values import PLACES, state_behind_attention, state_without
@@ -64,10 +64,30 @@ def test_a_part_is_what_its_value_changes(
 
     lost = clean - state_without(*where, heads=[head], keys=[key])
 
-    part = parts(captures[layer], loaded.weights[layer].attention, [head], [key])
+    weights = loaded.weights[layer].attention
+    part = attention_part(captures[layer], weights, head, key)
     size = float(lost.abs().max())
     assert size > 1e-3
     assert_close(part, lost, rtol=0, atol=size * tolerance(family))
+
+
+def test_a_contribution_is_measured_on_that_change(
+    family: str, loaded: LoadedModel, captures: list[LayerCapture], layer: int
+) -> None:
+    """How near a part is to the state is how near what the model loses is to it."""
+    where = loaded.module, family, IDS, layer
+    whole = state_behind_attention(*where)
+
+    near = attention_proximities(
+        captures[layer].attention, loaded.weights[layer].attention, whole[None]
+    )
+
+    for head, key in SAMPLES:
+        lost = whole - state_without(*where, heads=[head], keys=[key])
+        size = float(lost.abs().sum(-1).max())
+        due = whole.abs().sum(-1) - (whole - lost).abs().sum(-1)
+        atol = size * tolerance(family)
+        assert_close(near[0, head, :, key], due.clamp_min(0), rtol=0, atol=atol)
 
 
 def test_without_all_values_the_residual_and_the_bias_are_left(

@@ -1,0 +1,52 @@
+"""What two probes saw of one layer: the second with the attention's output doubled."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from .anatomy import AttentionAnatomy
+from .probe import Call, LayerTrail
+
+
+@dataclass(frozen=True, eq=False)
+class Trails:
+    """A layer of which nothing is known yet."""
+
+    name: str
+    block: nn.Module
+    trail: LayerTrail
+    doubled: LayerTrail
+    resid_pre: Tensor
+    resid_post: Tensor
+    tolerance: float
+
+    @property
+    def where(self) -> str:
+        return f"{self.name} ({type(self.block).__name__})"
+
+
+@dataclass(frozen=True, eq=False)
+class Layer(Trails):
+    """A layer whose attention is known."""
+
+    attention: AttentionAnatomy
+    """But for its b_V."""
+    o_proj: Call
+
+    @property
+    def silent(self) -> bool:
+        """Whether the attention writes nothing."""
+        return self.o_proj.gave is None or not self.o_proj.gave.any()
+
+    def reads_stream(self, call: Call) -> Tensor | None:
+        """What a call outside the attention read, if it is as large as the stream."""
+        read = call.read
+        if read is None or read.numel() != self.resid_pre.numel():
+            return None
+        if read.shape[-1] != self.resid_pre.shape[-1] or self.in_attention(call):
+            return None
+        return read.reshape(self.resid_pre.shape)
+
+    def in_attention(self, call: Call) -> bool:
+        own = {*self.attention.module.modules(), self.attention.out_proj}
+        return call.module in own

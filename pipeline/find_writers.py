@@ -34,63 +34,83 @@ class _Candidate:
     """How many calls of the layer had ended when it had."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Sum:
+    """How a layer's output adds up from the stream and the writers."""
+
+    mid_reader: nn.Module | None
+    keep_mid: float | None
+    keep_post: float | None
+    writers: list[Writer]
+    """All candidates, with their coefficients."""
+    norms: list[PostNorm]
+
+
 def find_writers(layer: Layer, *, parallel: bool = False) -> LayerAnatomy:
     """The layer's anatomy; raises ModelError where its writes do not add up.
 
     With `parallel` no resid_mid is looked for.
     """
-    candidates = _candidates(layer)
-    norms, doubts = _norms(layer, candidates)
-    attention, *others = candidates
-    found = None if parallel else _mid(layer, attention)
-    if found is None:
-        reader, keep_mid, attn = None, None, None
-        base = [layer.resid_pre, attention.image]
-    else:
-        reader, mid, (keep_mid, attn) = found
-        base = [mid]
-    fit = Fit(layer.resid_post, [*base, *(c.image for c in others)], layer.tolerance)
-    if fit.error > layer.tolerance:
-        others, fit = _opaque(layer, base, fit, others, doubts)
-        norms = [norm for norm in norms if norm.writers == (0,)]
-    if found is None:
-        keep_mid, attn, *rest = fit.coefficients
-        keep_post: float | None = 1.0
-    else:
-        keep_post, *rest = fit.coefficients
-    if not (keep_mid and keep_post) or min(abs(keep_mid), abs(keep_post)) < NOTHING:
+    found = _add_up(layer, parallel=parallel)
+    if not found.keep_mid or not found.keep_post:
         raise ModelError(
             f"{layer.where}: the residual stream is not carried on as it is, nor times "
             "one number: a norm behind the addition (post-LN), or a weight by channel "
             "or by token"
         )
-    if attn is not None and abs(attn) < NOTHING:
+    kept = [i for i, writer in enumerate(found.writers) if writer.coefficient != 0]
+    if 0 not in kept:
         raise ModelError(
             f"{layer.where}: the attention's output projection {layer.o_proj.name} "
             "does not reach the residual stream"
         )
-    written = [attention, *others]
-    kept = [i for i, c in enumerate([attn, *rest]) if c is None or abs(c) >= NOTHING]
     if len(kept) < 2:
         raise ModelError(f"{layer.where}: no FFN write was found")
-    if found is None:
-        _check_parallel(layer, [written[i].writer for i in kept[1:]])
+    if found.mid_reader is None:
+        _check_parallel(layer, [found.writers[i] for i in kept[1:]])
     number = {i: place for place, i in enumerate(kept)}
     return LayerAnatomy(
         name=layer.name,
         block=layer.block,
         attention=layer.attention,
-        writers=tuple(
-            replace(written[i].writer, coefficient=[attn, *rest][i]) for i in kept
-        ),
+        writers=tuple(found.writers[i] for i in kept),
         norms=tuple(
             replace(norm, writers=tuple(number[i] for i in norm.writers))
-            for norm in norms
+            for norm in found.norms
             if set(norm.writers) <= set(number)
         ),
-        mid_reader=reader,
+        mid_reader=found.mid_reader,
+        keep_mid=found.keep_mid,
+        keep_post=found.keep_post,
+    )
+
+
+def _add_up(layer: Layer, *, parallel: bool) -> _Sum:
+    candidates = _candidates(layer)
+    norms, doubts = _norms(layer, candidates)
+    attention, *others = candidates
+    found = None if parallel else _mid(layer, attention)
+    base = [layer.resid_pre, attention.image] if found is None else [found.state]
+    fit = Fit(layer.resid_post, [*base, *(c.image for c in others)], layer.tolerance)
+    if fit.error > layer.tolerance:
+        others, fit = _opaque(layer, base, fit, others, doubts)
+        norms = [norm for norm in norms if norm.writers == (0,)]
+    numbers = [0 if c is not None and abs(c) < NOTHING else c for c in fit.coefficients]
+    if found is None:
+        keep_mid, attn, *rest = numbers
+        keep_post: float | None = 1
+    else:
+        keep_mid, attn = found.coefficients
+        keep_post, *rest = numbers
+    return _Sum(
+        mid_reader=None if found is None else found.reader,
         keep_mid=keep_mid,
         keep_post=keep_post,
+        writers=[
+            replace(candidate.writer, coefficient=c)
+            for candidate, c in zip([attention, *others], [attn, *rest], strict=True)
+        ],
+        norms=norms,
     )
 
 
@@ -176,10 +196,16 @@ def _read_together(
     return None
 
 
-def _mid(
-    layer: Layer, attention: _Candidate
-) -> tuple[nn.Module, Tensor, list[float | None]] | None:
-    """A module that reads resid_mid, that state, and its two coefficients."""
+@dataclass(frozen=True, eq=False)
+class _Mid:
+    """resid_mid: who reads it, and what it is of the stream and the attention."""
+
+    reader: nn.Module
+    state: Tensor
+    coefficients: list[float | None]
+
+
+def _mid(layer: Layer, attention: _Candidate) -> _Mid | None:
     for call in layer.trail.calls:
         read = layer.reads_stream(call)
         if read is None or call.began < attention.ended:
@@ -187,7 +213,7 @@ def _mid(
         fit = Fit(read, [layer.resid_pre, attention.image], layer.tolerance)
         carried = all(c is None or abs(c) >= NOTHING for c in fit.coefficients)
         if fit.error <= layer.tolerance and carried:
-            return call.module, read, fit.coefficients
+            return _Mid(call.module, read, fit.coefficients)
     return None
 
 
@@ -201,7 +227,8 @@ def _check_parallel(layer: Layer, writers: Sequence[Writer]) -> None:
         if not same(once, twice, layer.tolerance):
             raise ModelError(
                 f"{layer.where}: {writer.name} depends on what the attention wrote, "
-                "but no module reads the state between: is its norm a mere function?"
+                "but no module reads the stream plus that: is a norm a mere function, "
+                "or does something else write in between?"
             )
 
 

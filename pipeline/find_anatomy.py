@@ -38,9 +38,11 @@ def find_anatomy(model: PreTrainedModel, tolerance: float) -> Anatomy:
     name, blocks = decoder_layers(model)
     names = [f"{name}.{i}" for i in range(len(blocks))]
     ids = probe_tokens(model)
-    by_interface = _shows_attention(probe(model, blocks, ids, by_interface=True))
+    seen = probe(model, blocks, ids, by_interface=True)
+    by_interface = any(trail.attentions for trail in seen.layers)
     run = partial(probe, model, blocks, by_interface=by_interface)
-    seen = run(ids)
+    if not by_interface:
+        seen = run(ids)
     _check_logits(model, seen, tolerance)
     states, twice = stream_states(seen, names), run(ids, doubling=seen)
     begun = [
@@ -64,10 +66,6 @@ def find_anatomy(model: PreTrainedModel, tolerance: float) -> Anatomy:
     check_isolation(seen, run(others, replaying=seen), names, tolerance)
     layers = _with_value_biases(run, ids, layers)
     return _anatomy(model, layers, seen, by_interface=by_interface)
-
-
-def _shows_attention(seen: Probe) -> bool:
-    return any(trail.attentions for trail in seen.layers)
 
 
 def _find_writers(begun: Sequence[Layer]) -> list[LayerAnatomy]:

@@ -9,8 +9,10 @@ which changes how many edges pass the cutoff, and so how much there is to write.
 import argparse
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from rich.console import Console
@@ -29,12 +31,11 @@ from flowglass.store.schema import TABLES
 LENGTH = 128
 
 MADE_BY = {
-    "attention_step": "edges, steps, heads",
+    "steps": "edges, steps, heads",
     "stored_edges": "edges, steps, heads",
     "edge_rows": "edges, steps, heads",
     "step_rows": "edges, steps, heads",
     "head_rows": "edges, steps, heads",
-    "ffn_step": "edges, steps, heads",
     "neuron_step": "neurons",
     "top_neurons": "neurons",
     "neuron_rows": "neurons",
@@ -55,10 +56,11 @@ PROJECTIONS = {
 }
 
 
-class Clock:
-    """Adds up the seconds of functions that it wraps."""
+class Clock(ExitStack):
+    """Adds up the seconds of functions that it wraps, while it is open."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.seconds: Counter[str] = Counter()
 
     def wrap(self, owner: Any, name: str, what: str) -> None:
@@ -68,12 +70,12 @@ class Clock:
         def timed(*args: Any, **kwargs: Any) -> Any:
             started = time.perf_counter()
             result = work(*args, **kwargs)
-            if name in ("tensor_rows", "attribution_rows"):  # generators
+            if isinstance(result, Iterator):
                 result = list(result)
             self.seconds[what] += time.perf_counter() - started
             return result
 
-        setattr(owner, name, timed)
+        self.enter_context(patch.object(owner, name, timed))
 
 
 def small(sharp: float) -> LoadedModel:
@@ -86,37 +88,31 @@ def small(sharp: float) -> LoadedModel:
     return prepare(module, name=f"GPT-2 small, random, queries and keys x{sharp:g}")
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--sharp", type=float, default=1.0)
-    options.add_argument("--prompts", type=int, default=4)
-    asked = options.parse_args()
-    loaded = small(asked.sharp)
-    settings = Settings(tensors="dense")
+def costs(loaded: LoadedModel, *, n_prompts: int, length: int) -> tuple[Table, Table]:
+    """Seconds by stage, and bytes by table, of one batch."""
+    settings, spell = Settings(tensors="dense"), TokenText(None)
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(50257, (asked.prompts, LENGTH), generator=generator)
+    shape = (n_prompts, length)
+    ids = torch.randint(loaded.anatomy.vocab_size, shape, generator=generator)
     prompts = [from_ids(row.tolist(), settings, context=None) for row in ids]
-    tokens, spell = ids.numel(), TokenText(None)
     stages.analyse(loaded, prompts, settings, spell)
-
-    clock = Clock()
-    for name, what in MADE_BY.items():
-        clock.wrap(stages, name, what)
-    for name, what in PROJECTIONS.items():
-        clock.wrap(Projector, name, what)
-    clock.wrap(loaded.module, "forward", "plain forward")
     with torch.inference_mode():
+        started = time.perf_counter()
         loaded.module(input_ids=ids, use_cache=False)
-    plain = clock.seconds.pop("plain forward")
-    started = time.perf_counter()
-    tables = stages.analyse(loaded, prompts, settings, spell)
-    total = time.perf_counter() - started
-    del clock.seconds["plain forward"]
+        plain = time.perf_counter() - started
+    with Clock() as clock:
+        for name, what in MADE_BY.items():
+            clock.wrap(stages, name, what)
+        for name, what in PROJECTIONS.items():
+            clock.wrap(Projector, name, what)
+        started = time.perf_counter()
+        tables = stages.analyse(loaded, prompts, settings, spell)
+        total = time.perf_counter() - started
 
+    tokens = ids.numel()
     report = Table("stage", "ms a token", "plain forwards", title=loaded.name)
-    for what, seconds in clock.seconds.most_common():
+    for what, seconds in [*clock.seconds.most_common(), ("all", total)]:
         report.add_row(what, f"{1e3 * seconds / tokens:.2f}", f"{seconds / plain:.2f}")
-    report.add_row("all", f"{1e3 * total / tokens:.2f}", f"{total / plain:.2f}")
     sizes = Table("table", "rows a token", "bytes a token", "ms a token to write")
     for name, rows in tables.items():
         started = time.perf_counter()
@@ -128,9 +124,17 @@ def main() -> None:
             f"{len(data) / tokens:.0f}",
             f"{1e3 * seconds / tokens:.3f}",
         )
-    console = Console()
-    console.print(report)
-    console.print(sizes)
+    return report, sizes
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--sharp", type=float, default=1.0)
+    options.add_argument("--prompts", type=int, default=4)
+    asked = options.parse_args()
+    loaded = small(asked.sharp)
+    for table in costs(loaded, n_prompts=asked.prompts, length=LENGTH):
+        Console().print(table)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,8 @@ class Anatomy:
     layers: tuple[LayerAnatomy, ...]
     by_interface: bool
     """Attention was seen through transformers' interface, else through its softmax."""
+    reads_tokens: bool
+    """Some layer reads the tokens themselves, beside the stream."""
     final_norm: nn.Module | None
     """None: the unembedding reads the last state as it is."""
     n_heads: int

@@ -14,9 +14,10 @@ from transformers import PreTrainedModel
 
 from .anatomy import Anatomy, LayerAnatomy
 from .assemble import Seen, SeenExperts, assemble
+from .errors import ModelError
 from .layer import LayerCapture
 from .probe import first_tensor, output_tensor
-from .taps import tapped
+from .taps import lock_of, tapped
 
 Consume = Callable[[int, LayerCapture], None]
 
@@ -35,17 +36,16 @@ def stream(
     Gives the logits. Captures are float32, or float64 if the model runs in float64, and
     all on the model's first device.
     """
-    recorder = _Recorder(anatomy, consume, ids.shape, model.device)
-    try:
-        with (
-            torch.inference_mode(),
-            tapped(model, recorder, batch=len(ids), by_interface=anatomy.by_interface),
-        ):
-            mask = torch.ones_like(ids)
-            output = model(input_ids=ids, attention_mask=mask, use_cache=False)
-            return output.logits.to(model.device)  # type: ignore[no-any-return]
-    finally:
-        recorder.remove()
+    with lock_of(model), torch.inference_mode():
+        recorder = _Recorder(anatomy, consume, ids.shape, model.device)
+        by_interface = anatomy.by_interface
+        try:
+            with tapped(model, recorder, batch=len(ids), by_interface=by_interface):
+                mask = torch.ones_like(ids)
+                output = model(input_ids=ids, attention_mask=mask, use_cache=False)
+        finally:
+            recorder.remove()
+    return output.logits.to(model.device)  # type: ignore[no-any-return]
 
 
 class _Recorder:
@@ -75,10 +75,14 @@ class _Recorder:
 
         def both(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
             if self._seen is not None:
-                read = self._stream_like(first_tensor(args, kwargs))
-                self._seen.read[module] = read
-                gave = self._stream_like(output_tensor(output), copy=True)
-                self._seen.gave[module] = gave
+                read, gave = first_tensor(args, kwargs), output_tensor(output)
+                if gave is None or gave[..., 0].numel() != self._shape.numel():
+                    raise ModelError(
+                        f"{layer.name}: {names[module]} did not run once at every "
+                        "position: is it an expert, and the router a module of its own?"
+                    )
+                self._seen.read[module] = self._stream_like(read)
+                self._seen.gave[module] = self._stream_like(gave, copy=True)
 
         def leave(_: nn.Module, args: Any, output: Any) -> None:
             seen, self._seen = self._seen, None
@@ -87,6 +91,7 @@ class _Recorder:
             self._consume(index, assemble(seen, post, layer))
 
         block = layer.block
+        names = {module: name for name, module in block.named_modules()}
         self._handles += [block.register_forward_pre_hook(enter, with_kwargs=True)]
         if layer.mid_reader is not None:
             self._handles.append(

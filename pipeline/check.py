@@ -7,9 +7,7 @@
    model's own logits.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +19,7 @@ from .describe import special
 from .layer import LayerCapture
 from .model import CLOSURE_BOUNDS, LoadedModel
 from .neuron_step import neuron_step
+from .taps import unwatched
 
 LENGTHS = (24, 17)
 """Tokens of the two prompts: one is padded, as in a sweep."""
@@ -72,46 +71,6 @@ class Report:
         sinks = ["attention sinks"] if self.pattern_sum < 0.99 else []
         return [*special(self.anatomy, self.loaded.readout), *sinks]
 
-    def as_json(self) -> Mapping[str, Any]:
-        """Everything as JSON values."""
-        anatomy, readout = self.anatomy, self.loaded.readout
-        return {
-            "model": self.loaded.name,
-            "model_hash": self.loaded.model_hash,
-            "architecture": type(self.loaded.module).__name__,
-            "dtype": str(self.loaded.dtype).removeprefix("torch."),
-            "closes": self.closes,
-            "closure": self.closure,
-            "bound": self.bound,
-            "closures": {
-                found.step: {"closure": found.closure, "layer": found.layer}
-                for found in self.closures
-            },
-            "logits_error": self.logits_error,
-            "lens_error": self.lens_error,
-            "batch_error": self.batch_error,
-            "special": self.special,
-            "block_kind": anatomy.block_kind,
-            "n_layers": len(anatomy.layers),
-            "n_heads": anatomy.n_heads,
-            "n_kv_heads": anatomy.n_kv_heads,
-            "d_model": anatomy.d_model,
-            "d_ffn": anatomy.d_ffn,
-            "vocab_size": anatomy.vocab_size,
-            "context": anatomy.context,
-            "logit_scale": readout.logit_scale,
-            "softcap": readout.softcap,
-            "layers": [
-                {
-                    "name": layer.name,
-                    "attention": layer.attention.name,
-                    "writers": [writer.name for writer in layer.writers],
-                    "norms": [norm.name for norm in layer.norms],
-                }
-                for layer in anatomy.layers
-            ],
-        }
-
 
 def check(loaded: LoadedModel) -> Report:
     """Measure how exactly a loaded model is decomposed."""
@@ -158,11 +117,13 @@ def _own_logits(
     loaded: LoadedModel, ids: Tensor, mask: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The model's logits, unwatched, of the batch, and of each prompt alone."""
-    together = loaded.module(input_ids=ids, use_cache=False).logits.to(loaded.device)
-    alone = torch.zeros_like(together)
-    for row, n in enumerate(mask.sum(1).tolist()):
-        found = loaded.module(input_ids=ids[row : row + 1, :n], use_cache=False)
-        alone[row, :n] = found.logits[0]
+    with unwatched(loaded.module):
+        together = loaded.module(input_ids=ids, use_cache=False).logits
+        together = together.to(loaded.device)
+        alone = torch.zeros_like(together)
+        for row, n in enumerate(mask.sum(1).tolist()):
+            found = loaded.module(input_ids=ids[row : row + 1, :n], use_cache=False)
+            alone[row, :n] = found.logits[0]
     return together, alone
 
 

@@ -32,7 +32,10 @@ def check(
 ) -> None:
     """Can this model be decomposed? What was found in it, and how exactly it closes."""
     from .check import check as measure
+    from .check_report import as_json as write_json
+    from .check_report import print_report
     from .cli import silence_libraries
+    from .errors import ModelError
     from .hub import Origin
     from .model import load_model
 
@@ -40,12 +43,16 @@ def check(
     origin = Origin(
         revision=revision, adapter=adapter, trust_remote_code=trust_remote_code
     )
-    report = measure(load_model(model, dtype=dtype, device=device, origin=origin))
+    try:
+        report = measure(load_model(model, dtype=dtype, device=device, origin=origin))
+    except ModelError as error:
+        if as_json:
+            refusal = {"model": model, "closes": False, "reason": str(error)}
+            typer.echo(json.dumps(refusal, indent=2))
+        raise
     if as_json:
-        typer.echo(json.dumps(report.as_json(), indent=2))
+        typer.echo(json.dumps(write_json(report), indent=2, allow_nan=False))
     else:
-        from .check_report import print_report
-
         print_report(report)
     if not report.closes:
         raise typer.Exit(2)

@@ -20,6 +20,7 @@ def special(anatomy: Anatomy, readout: Readout) -> list[str]:
     kinds = {writer.kind for writer in writers}
     factors = {w.coefficient for w in writers if w.coefficient not in (1, None)}
     keeps = {k for layer in layers for k in (layer.keep_mid, layer.keep_post)} - {1}
+    gated = any(w.coefficient is None for w in writers if w.kind != "attention")
     mixed = any({w.kind for w in x.writers} >= {"experts", "linear"} for x in layers)
     found = [
         (anatomy.parallel, "parallel block"),
@@ -37,7 +38,8 @@ def special(anatomy: Anatomy, readout: Readout) -> list[str]:
         (bool(keeps), f"residual stream times {_span(keeps)}"),
         ("experts" in kinds, "mixture of experts"),
         (mixed, "shared expert"),
-        (any(w.coefficient is None for w in writers), "shared expert gated by token"),
+        (gated, "shared expert gated by token"),
+        (anatomy.reads_tokens, "layers read the token's own embedding too"),
         ("opaque" in kinds, "FFN does not open into neurons"),
         (anatomy.final_norm is None, "no final norm"),
         (readout.logit_scale != 1, f"logits times {readout.logit_scale:.3g}"),

@@ -2,14 +2,14 @@
 
 1. A plain forward pass, and one that is watched: the same logits, or a tap is wrong.
 2. The residual stream; in every layer attention, writers, and norms behind them.
-3. Tokens may mix in the attention patterns only.
+3. Tokens may mix in the attention patterns only, and a layer reads its own state only.
 4. The value bias: the value of an attention that reads zeros.
 
 Raises ModelError with the layer and module where something does not add up. No family
 is listed here: what a model is follows from what it does.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,17 +18,30 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .anatomy import Anatomy, AttentionAnatomy, LayerAnatomy
+from .anatomy import Anatomy, LayerAnatomy
 from .errors import ModelError
 from .find_attention import find_attention
-from .find_stream import check_isolation, decoder_layers, final_norm, stream_states
+from .find_sources import LENGTH, Run, check_isolation, check_sources, reads_tokens
+from .find_stream import decoder_layers, final_norm, stream_states
 from .find_writers import find_writers
 from .probe import Probe, first_tensor, probe, with_tensor
+from .taps import unwatched
 from .trails import Layer, Trails
 from .weights import experts_map, linear_shape
 
 PROBE_SHAPE = (2, 7)
 """Prompts and tokens: unequal, so that a wrong reshape shows."""
+
+CONTEXT_NAMES = (
+    "max_position_embeddings",
+    "max_target_positions",
+    "max_seq_len",
+    "n_positions",
+)
+"""How configurations call the most tokens a prompt may have."""
+
+# What a model's own code raises where it cannot run.
+RUN_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError)
 
 
 def find_anatomy(model: PreTrainedModel, tolerance: float) -> Anatomy:
@@ -37,21 +50,72 @@ def find_anatomy(model: PreTrainedModel, tolerance: float) -> Anatomy:
         raise ModelError("the model is in training mode: call model.eval() first")
     name, blocks = decoder_layers(model)
     names = [f"{name}.{i}" for i in range(len(blocks))]
-    ids = probe_tokens(model)
+    ids = probe_tokens(model, PROBE_SHAPE, seed=0)
+    own = _own_logits(model, ids)
     seen = probe(model, blocks, ids, by_interface=True)
     by_interface = any(trail.attentions for trail in seen.layers)
     run = partial(probe, model, blocks, by_interface=by_interface)
     if not by_interface:
         seen = run(ids)
-    _check_logits(model, seen, tolerance)
-    states, twice = stream_states(seen, names), run(ids, doubling=seen)
+    _check_logits(model, seen, own, tolerance)
+    layers = _find_layers(run, seen, blocks, names, tolerance)
+    _check_alike(layers)
+    long = (PROBE_SHAPE[0], min(LENGTH, context_of(model) or LENGTH))
+    tokens, others = (probe_tokens(model, long, seed=seed) for seed in (1, 2))
+    check_isolation(run, tokens, others, names, tolerance)
+    check_sources(run, seen, names, tolerance)
+    others = probe_tokens(model, PROBE_SHAPE, seed=2)
+    config = model.config.get_text_config(decoder=True)
+    return Anatomy(
+        layers=tuple(_with_value_biases(run, ids, layers)),
+        by_interface=by_interface,
+        reads_tokens=reads_tokens(run, seen, others, tolerance),
+        final_norm=final_norm(model, seen),
+        n_heads=layers[0].attention.n_heads,
+        n_kv_heads=layers[0].attention.n_kv_heads,
+        d_model=_width(layers),
+        d_ffn=_neurons(layers),
+        vocab_size=config.vocab_size,
+        context=context_of(model),
+    )
+
+
+def context_of(model: PreTrainedModel) -> int | None:
+    """The most tokens a prompt may have; None where the configuration has no limit."""
+    config = model.config.get_text_config(decoder=True)
+    found = (getattr(config, name, None) for name in CONTEXT_NAMES)
+    return next((n for n in found if isinstance(n, int) and n > 0), None)
+
+
+def _find_layers(
+    run: Run,
+    seen: Probe,
+    blocks: Sequence[nn.Module],
+    names: Sequence[str],
+    tolerance: float,
+) -> list[LayerAnatomy]:
+    """Every layer's anatomy, without b_V. In a second pass every layer reads what it
+    read, and its heads' outputs are multiplied by random factors."""
+    states = stream_states(seen, names)
+    generator = torch.Generator().manual_seed(0)
+    factors = {
+        i: torch.randn(trail.attentions[0].output.shape, generator=generator)
+        for i, trail in enumerate(seen.layers)
+        if trail.attentions
+    }
+
+    def attend(layer: int, output: Tensor) -> None:
+        output.mul_(factors[layer].to(output))
+
+    changed = run(seen.ids, states=seen.states(), attend=attend)
     begun = [
         find_attention(
             Trails(
                 name=names[i],
                 block=blocks[i],
                 trail=seen.layers[i],
-                doubled=twice.layers[i],
+                changed=changed.layers[i],
+                factors=factors.get(i),
                 resid_pre=resid_pre,
                 resid_post=resid_post,
                 tolerance=tolerance,
@@ -59,13 +123,7 @@ def find_anatomy(model: PreTrainedModel, tolerance: float) -> Anatomy:
         )
         for i, (resid_pre, resid_post) in enumerate(states)
     ]
-    layers = _find_writers(begun)
-    _check_alike(layers)
-    others = (ids + 1) % vocabulary(model)
-    others[0, 1:] = ids[0, 1:]
-    check_isolation(seen, run(others, replaying=seen), names, tolerance)
-    layers = _with_value_biases(run, ids, layers)
-    return _anatomy(model, layers, seen, by_interface=by_interface)
+    return _find_writers(begun)
 
 
 def _find_writers(begun: Sequence[Layer]) -> list[LayerAnatomy]:
@@ -79,32 +137,50 @@ def _find_writers(begun: Sequence[Layer]) -> list[LayerAnatomy]:
     return [kinds[i] for i in range(len(begun))]
 
 
-def probe_tokens(model: PreTrainedModel) -> Tensor:
+def probe_tokens(
+    model: PreTrainedModel, shape: tuple[int, int], *, seed: int
+) -> Tensor:
     """Random tokens [batch, position], no special ones where it can be helped."""
-    high = vocabulary(model)
-    generator = torch.Generator().manual_seed(0)
-    low = min(3, high - 1)
-    ids = torch.randint(low, high, PROBE_SHAPE, generator=generator)
+    high = model.config.get_text_config(decoder=True).vocab_size
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(min(3, high - 1), high, shape, generator=generator)
     return ids.to(model.device)
 
 
-def vocabulary(model: PreTrainedModel) -> int:
-    """The number of token ids."""
-    size: int = model.config.get_text_config(decoder=True).vocab_size
-    return size
+def _own_logits(model: PreTrainedModel, ids: Tensor) -> Tensor:
+    """The model's logits, unwatched; ModelError where it cannot run or overflows."""
+    dtype = str(model.dtype).removeprefix("torch.")
+    try:
+        with torch.inference_mode(), unwatched(model):
+            mask = torch.ones_like(ids)
+            logits: Tensor = model(
+                input_ids=ids, attention_mask=mask, use_cache=False
+            ).logits
+    except RUN_ERRORS as error:
+        said = str(error).strip().splitlines()
+        raise ModelError(
+            f"{type(model).__name__} cannot be run in {dtype}: "
+            f"{said[0] if said else repr(error)}"
+        ) from error
+    if not logits.isfinite().all():
+        raise ModelError(
+            f"{type(model).__name__} gives NaN or infinite logits in {dtype}: try "
+            "--dtype bfloat16 or float32"
+        )
+    return logits
 
 
-@torch.inference_mode()
-def _check_logits(model: PreTrainedModel, seen: Probe, tolerance: float) -> None:
+def _check_logits(
+    model: PreTrainedModel, seen: Probe, own: Tensor, tolerance: float
+) -> None:
     """The watched forward pass gives the model's own logits."""
-    mask = torch.ones_like(seen.ids)
-    own = model(input_ids=seen.ids, attention_mask=mask, use_cache=False).logits
     error = (seen.logits - own).float().abs().amax(-1) / own.float().abs().amax(-1)
     # In half precision rounding flips a router's choice now and then.
     routed = any(trail.experts for trail in seen.layers)
     half = own.dtype in (torch.float16, torch.bfloat16)
     allowed = 0.25 if routed and half else 0
-    if not (error > 10 * tolerance).float().mean() <= allowed:
+    off = ~(error <= 10 * tolerance)
+    if off.float().mean() > allowed:
         raise ModelError(
             f"{type(model).__name__} gives other logits while it is watched (relative "
             f"difference {float(error.max()):.1g}): its attention cannot be tapped"
@@ -127,7 +203,7 @@ def _check_alike(layers: list[LayerAnatomy]) -> None:
 
 
 def _with_value_biases(
-    run: Callable[..., Probe], ids: Tensor, layers: list[LayerAnatomy]
+    run: Run, ids: Tensor, layers: list[LayerAnatomy]
 ) -> list[LayerAnatomy]:
     """The layers with b_V: the value at a zero input, where values are affine."""
     width = _width(layers)
@@ -154,7 +230,7 @@ def _width(layers: list[LayerAnatomy]) -> int:
 
 
 def _values(
-    run: Callable[..., Probe], ids: Tensor, layers: list[LayerAnatomy], state: Tensor
+    run: Run, ids: Tensor, layers: list[LayerAnatomy], state: Tensor
 ) -> list[Tensor]:
     """Every layer's values [batch head key d_head] while its attention reads `state`
     at every position."""
@@ -172,34 +248,11 @@ def _values(
         for layer in layers
     ]
     try:
-        seen = run(ids)
+        seen = run(ids, whole=False)
     finally:
         for handle in handles:
             handle.remove()
     return [trail.attentions[0].value for trail in seen.layers]
-
-
-def _anatomy(
-    model: PreTrainedModel,
-    layers: list[LayerAnatomy],
-    seen: Probe,
-    *,
-    by_interface: bool,
-) -> Anatomy:
-    config = model.config.get_text_config(decoder=True)
-    first: AttentionAnatomy = layers[0].attention
-    return Anatomy(
-        layers=tuple(layers),
-        by_interface=by_interface,
-        final_norm=final_norm(model, seen),
-        n_heads=first.n_heads,
-        n_kv_heads=first.n_kv_heads,
-        d_model=_width(layers),
-        d_ffn=_neurons(layers),
-        vocab_size=vocabulary(model),
-        context=getattr(config, "max_position_embeddings", None)
-        or getattr(config, "max_seq_len", None),
-    )
 
 
 def _neurons(layers: list[LayerAnatomy]) -> int:

@@ -47,12 +47,18 @@ def _is_scaled(layer: Trails, call: AttentionCall) -> bool:
     kind = f"{layer.where}: {type(call.module).__name__}"
     pattern, value, output = call.pattern, call.value, call.output
     heads, kv_heads = pattern.shape[1], value.shape[1]
-    if pattern.shape[-1] == pattern.shape[-2] and pattern.triu(1).abs().max() > 1e-6:
+    tokens = layer.resid_pre.shape[1]
+    if pattern.shape[-2:] != (tokens, tokens) or value.shape[-2] != tokens:
+        raise ModelError(
+            f"{kind} attends to {value.shape[-2]} keys at {tokens} tokens: keys that "
+            "are no token have no place in a route"
+        )
+    if pattern.triu(1).abs().max() > 1e-6:
         raise ModelError(
             f"{kind} attends to later tokens: this is no causal decoder, but an encoder"
         )
-    if pattern.shape[-1] != value.shape[-2] or heads % kv_heads:
-        raise ModelError(f"{kind} has an attention pattern that is not per token")
+    if heads % kv_heads:
+        raise ModelError(f"{kind} has {heads} heads on {kv_heads} of keys and values")
     repeated = value.repeat_interleave(heads // kv_heads, 1)
     attended = torch.einsum("bhqk,bhkv->bqhv", pattern.to(value), repeated)
     if same(attended, output.reshape(attended.shape), layer.tolerance):
@@ -128,13 +134,15 @@ def _output_projection(
                 if identical(call.read, between.gave):
                     return call, False, proven_norm(between, where, tolerance)
     if readers:
-        twice = {call.name: call.read for call in layer.doubled.calls}
+        assert layer.factors is not None
+        factors = layer.factors.to(flat).flatten(2)
+        changed = {call.name: call.read for call in layer.changed.calls}
         for call in readers:
-            read, other = call.read, twice.get(call.name)
+            read, other = call.read, changed.get(call.name)
             if (
                 read is not None
                 and other is not None
-                and same(other, 2 * read, tolerance)
+                and same(other, read.reshape(flat.shape) * factors, tolerance)
             ):
                 return call, True, None
         names = ", ".join(call.name for call in readers)

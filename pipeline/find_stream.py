@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -95,31 +94,3 @@ def final_norm(model: PreTrainedModel, probe: Probe) -> nn.Module | None:
         f"{type(model).__name__}: no norm between the last layer and the unembedding "
         "reads the last layer's state"
     )
-
-
-def check_isolation(
-    first: Probe, second: Probe, names: Sequence[str], tolerance: float
-) -> None:
-    """Raise ModelError if tokens mix outside the attention patterns.
-
-    `second` is `first` with another token at position 0 of the first prompt, another
-    second prompt, and the attention outputs of `first`: then nothing may differ at any
-    later position of the first prompt.
-    """
-    states = [stream_states(probe, names) for probe in (first, second)]
-    for name, (_, one), (_, two) in zip(names, *states, strict=True):
-        _compare(one, two, f"in {name}", tolerance)
-    for name, one, two in zip(names, first.layers, second.layers, strict=True):
-        for a, b in zip(one.attentions, two.attentions, strict=True):
-            values = a.value.transpose(1, 2), b.value.transpose(1, 2)
-            _compare(*values, f"in the attention's values of {name}", tolerance)
-
-
-def _compare(one: Tensor, two: Tensor, where: str, tolerance: float) -> None:
-    one, two = (t[0, 1:].flatten(1) for t in (one, two))
-    size = one.abs().amax().clamp_min(torch.finfo(one.dtype).tiny)
-    if (one - two).abs().amax() > tolerance * size:
-        raise ModelError(
-            f"tokens mix outside the attention patterns, first seen {where}: a "
-            "convolution, a recurrence or a state beside the attention"
-        )

@@ -8,9 +8,10 @@
    only feeds another one gets coefficient 0 and drops out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 
 from .anatomy import LayerAnatomy, PostNorm, Writer
@@ -52,6 +53,9 @@ def find_writers(layer: Layer, *, parallel: bool = False) -> LayerAnatomy:
     With `parallel` no resid_mid is looked for.
     """
     found = _add_up(layer, parallel=parallel)
+    if found.mid_reader is not None and _is_deaf(layer, found):
+        # Somebody reads resid_mid, but not the FFN.
+        found = _add_up(layer, parallel=True)
     if not found.keep_mid or not found.keep_post:
         raise ModelError(
             f"{layer.where}: the residual stream is not carried on as it is, nor times "
@@ -66,8 +70,12 @@ def find_writers(layer: Layer, *, parallel: bool = False) -> LayerAnatomy:
         )
     if len(kept) < 2:
         raise ModelError(f"{layer.where}: no FFN write was found")
-    if found.mid_reader is None:
-        _check_parallel(layer, [found.writers[i] for i in kept[1:]])
+    if found.mid_reader is None and _follows(layer, found):
+        raise ModelError(
+            f"{layer.where}: the FFN depends on what the attention wrote, but no "
+            "module reads the stream plus that: is a norm a mere function, or does "
+            "something else write in between?"
+        )
     number = {i: place for place, i in enumerate(kept)}
     return LayerAnatomy(
         name=layer.name,
@@ -217,19 +225,34 @@ def _mid(layer: Layer, attention: _Candidate) -> _Mid | None:
     return None
 
 
-def _check_parallel(layer: Layer, writers: Sequence[Writer]) -> None:
-    """Raise ModelError if the FFN reads what the attention wrote after all."""
-    for writer in writers:
-        once, twice = (
-            next(gave for module, gave in trail.outputs() if module is writer.module)
-            for trail in (layer.trail, layer.doubled)
-        )
-        if not same(once, twice, layer.tolerance):
-            raise ModelError(
-                f"{layer.where}: {writer.name} depends on what the attention wrote, "
-                "but no module reads the stream plus that: is a norm a mere function, "
-                "or does something else write in between?"
+def _follows(layer: Layer, found: _Sum) -> bool:
+    """Whether the FFN writes something else when the attention does."""
+    return any(
+        not same(two, one, layer.tolerance) for one, two in _ffn_outputs(layer, found)
+    )
+
+
+def _is_deaf(layer: Layer, found: _Sum) -> bool:
+    """Whether the FFN writes the same, to the bit, whatever the attention wrote. One
+    that writes nothing says nothing."""
+    pairs = list(_ffn_outputs(layer, found))
+    writes = any(one.any() for one, _ in pairs)
+    return (
+        writes and not layer.silent and all(torch.equal(one, two) for one, two in pairs)
+    )
+
+
+def _ffn_outputs(layer: Layer, found: _Sum) -> Iterator[tuple[Tensor, Tensor]]:
+    """What each FFN writer gave, and what it gave when the heads' outputs changed."""
+    for writer in found.writers[1:]:
+        if writer.coefficient != 0:
+            one, two = (
+                next(
+                    gave for module, gave in trail.outputs() if module is writer.module
+                )
+                for trail in (layer.trail, layer.changed)
             )
+            yield one, two
 
 
 def _opaque(

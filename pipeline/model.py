@@ -14,6 +14,7 @@ from .find_readout import find_readout
 from .hub import PLAIN, Origin
 from .loading import load_module
 from .readout import Readout
+from .taps import lock_of
 from .weights import ModelWeights
 
 CLOSURE_BOUNDS = {
@@ -53,7 +54,8 @@ def load_model(
     device: str = "auto",
     origin: Origin = PLAIN,
 ) -> LoadedModel:
-    """Load a model by its name, or take a loaded module as it is; find its anatomy.
+    """Load a model by its name, or take a loaded module, which is put into eval mode;
+    find its anatomy.
 
     Raises ModelError naming the reason for anything that would give wrong numbers.
     """
@@ -75,14 +77,16 @@ def prepare(module: PreTrainedModel, *, name: str) -> LoadedModel:
             raise ModelError(f"model {name!r} has NaN or infinite weights in {key}")
     # Before anything runs: packed weights may be laid out anew by the first pass.
     model_hash = hash_weights(module)
-    anatomy = find_anatomy(module, CLOSURE_BOUNDS[module.dtype])
     dtype = torch.promote_types(module.dtype, torch.float32)
+    with lock_of(module):
+        anatomy = find_anatomy(module, CLOSURE_BOUNDS[module.dtype])
+        readout = find_readout(module, anatomy, dtype=dtype)
     return LoadedModel(
         name=name,
         module=module,
         anatomy=anatomy,
         weights=ModelWeights(anatomy, dtype, module.device),
-        readout=find_readout(module, anatomy, dtype=dtype),
+        readout=readout,
         model_hash=model_hash,
     )
 

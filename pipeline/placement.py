@@ -50,7 +50,9 @@ def find_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (AssertionError, ImportError, NotImplementedError, RuntimeError) as error:
         raise no_device(name) from error
-    if device.type == "meta":  # a device of torch, but one without numbers
+    # The one is a device without numbers, the other without float64, which finding an
+    # anatomy and rounding rows need.
+    if device.type in ("meta", "mps"):
         raise no_device(name)
     return device
 
@@ -58,11 +60,10 @@ def find_device(name: str) -> torch.device:
 def no_device(name: str) -> ModelError:
     """The line for a device that torch does not know or does not have."""
     gpus = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
-    mps = ["mps"] if torch.backends.mps.is_available() else []
-    there = ["auto", "cpu", *gpus, *([SPLIT] if gpus else []), *mps]
+    there = ["auto", "cpu", *gpus, *([SPLIT] if gpus else [])]
     without = "" if gpus else f" (torch {torch.__version__} sees no GPU)"
     return ModelError(
-        f"there is no device {name!r} here: choose from {', '.join(there)}{without}"
+        f"device {name!r} cannot be used here: choose from {', '.join(there)}{without}"
     )
 
 

@@ -1,7 +1,7 @@
 """One forward pass of a few random tokens, with everything that every module of every
 decoder layer read and gave: what the anatomy is found from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .taps import tapped
+from .taps import lock_of, tapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +76,15 @@ class Probe:
     """Calls of modules outside the decoder layers."""
     logits: Tensor
 
+    def states(self) -> dict[int, Tensor]:
+        """What every layer read."""
+        found = {i: trail.entered[0] for i, trail in enumerate(self.layers)}
+        return {i: state for i, state in found.items() if state is not None}
+
+    def attend(self, layer: int, output: Tensor) -> None:
+        """Put this pass's attention output in the place of another's."""
+        output.copy_(self.layers[layer].attentions[0].output)
+
 
 def first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     """A module's hidden states, given by position or by name."""
@@ -98,19 +107,25 @@ def output_tensor(output: Any) -> Tensor | None:
     return found if isinstance(found, Tensor) else None
 
 
+Attend = Callable[[int, Tensor], None]
+"""(layer, attention's output): changes it in place."""
+
+
 class _Recorder:
-    """Hooks on every module, and the watcher of the taps."""
+    """Hooks on the decoder layers, or on every module; and the watcher of the taps."""
 
     def __init__(
         self,
         model: PreTrainedModel,
         blocks: Sequence[nn.Module],
-        doubling: "Probe | None",
-        replaying: "Probe | None",
+        states: Mapping[int, Tensor],
+        attend: Attend | None,
+        *,
+        whole: bool,
     ) -> None:
         self.layers = [LayerTrail() for _ in blocks]
         self.outer: list[Call] = []
-        self._doubling, self._replaying = doubling, replaying
+        self._states, self._attend = states, attend
         self._current: int | None = None
         self._open: list[tuple[Tensor | None, int]] = []
         self.handles: list[Any] = []
@@ -118,18 +133,19 @@ class _Recorder:
         for index, block in enumerate(blocks):
             for name, module in block.named_modules():
                 inside.add(module)
-                self._hook(module, name, index)
+                if whole or not name:
+                    self._hook(module, name, index)
         for name, module in model.named_modules():
-            if module not in inside and not isinstance(module, nn.ModuleList):
+            if whole and module not in inside and not isinstance(module, nn.ModuleList):
                 self._hook(module, name, None)
 
     def _hook(self, module: nn.Module, name: str, index: int | None) -> None:
         def enter(_: nn.Module, args: Any, kwargs: Any) -> Any:
             read = first_tensor(args, kwargs)
-            if index is not None and not name and self._doubling is not None:
-                was = self._doubling.layers[index].entered[0]
-                args, kwargs = with_tensor(args, kwargs, read, was)
-                read = was
+            if index is not None and index in self._states and not name:
+                other = self._states[index].to(read)
+                args, kwargs = with_tensor(args, kwargs, read, other)
+                read = other
             # Some modules add in place: what is kept must be a copy.
             read = None if read is None else read.clone()
             if index is not None and not name:
@@ -163,10 +179,8 @@ class _Recorder:
         trail = self.layers[self._current]
         kept = (pattern.clone(), value.clone(), output.clone())
         trail.attentions.append(AttentionCall(module, *kept, len(trail.calls)))
-        if self._doubling is not None:
-            output.mul_(2)
-        if self._replaying is not None:
-            output.copy_(self._replaying.layers[self._current].attentions[0].output)
+        if self._attend is not None:
+            self._attend(self._current, output)
 
     def experts(self, module: nn.Module, *seen: Tensor) -> None:
         if self._current is not None:
@@ -181,24 +195,23 @@ def probe(
     ids: Tensor,
     *,
     by_interface: bool,
-    doubling: Probe | None = None,
-    replaying: Probe | None = None,
+    states: Mapping[int, Tensor] | None = None,
+    attend: Attend | None = None,
+    whole: bool = True,
 ) -> Probe:
     """Run the model on ids [batch, position] and record it.
 
-    With `doubling` every layer reads what it read in that pass, and its attention's
-    output is doubled: each layer for itself. With `replaying` attention outputs are
-    those of that pass.
+    With `states` layers read those instead of what the layer before gave; with `attend`
+    every attention's output is changed once it is recorded. Without `whole` only the
+    layers' states and their attention are recorded.
     """
-    recorder = _Recorder(model, blocks, doubling, replaying)
-    try:
-        with (
-            torch.inference_mode(),
-            tapped(model, recorder, batch=len(ids), by_interface=by_interface),
-        ):
-            mask = torch.ones_like(ids)
-            output = model(input_ids=ids, attention_mask=mask, use_cache=False)
-    finally:
-        for handle in recorder.handles:
-            handle.remove()
+    with lock_of(model), torch.inference_mode():
+        recorder = _Recorder(model, blocks, states or {}, attend, whole=whole)
+        try:
+            with tapped(model, recorder, batch=len(ids), by_interface=by_interface):
+                mask = torch.ones_like(ids)
+                output = model(input_ids=ids, attention_mask=mask, use_cache=False)
+        finally:
+            for handle in recorder.handles:
+                handle.remove()
     return Probe(ids, recorder.layers, recorder.outer, output.logits)

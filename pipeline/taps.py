@@ -12,11 +12,12 @@ Nothing of a model is changed for good: `tapped` puts everything back.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from threading import Lock
+from threading import RLock
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,10 @@ from .errors import ModelError
 
 EAGER = "eager"
 EXPERTS = "flowglass"
+
+# What transformers reads at every call.
+ATTENTION_SETTING = "_attn_implementation_internal"
+EXPERTS_SETTING = "_experts_implementation_internal"
 
 
 class Watcher(Protocol):
@@ -63,11 +68,22 @@ def tapped(
     """While open, the watcher is told of every attention and of all experts; what runs
     meanwhile has `batch` prompts."""
     ALL_EXPERTS_FUNCTIONS.register(EXPERTS, _experts)
-    wanted = {
-        "_attn_implementation_internal": EAGER,
-        "_experts_implementation_internal": EXPERTS,
-    }
-    # A model and its inner models may each have a configuration of their own.
+    wanted = {ATTENTION_SETTING: EAGER, EXPERTS_SETTING: EXPERTS}
+    token = _watcher.set(watcher)
+    try:
+        with (
+            _configured(model, wanted),
+            _eager_attention() if by_interface else SoftmaxTap(model, watcher, batch),
+        ):
+            yield
+    finally:
+        _watcher.reset(token)
+
+
+@contextmanager
+def _configured(model: PreTrainedModel, wanted: Mapping[str, str]) -> Iterator[None]:
+    """While open, settings have other values in every configuration of a model."""
+    # A model and its inner models may each have one of their own.
     configs = {
         id(m.config): m.config for m in model.modules() if hasattr(m, "config")
     }.values()
@@ -77,37 +93,47 @@ def tapped(
         for name in wanted
         if hasattr(config, name)
     ]
-    token = _watcher.set(watcher)
     try:
         for config, name, _ in before:
             setattr(config, name, wanted[name])
-        with _eager_attention() if by_interface else SoftmaxTap(model, watcher, batch):
-            yield
+        yield
     finally:
-        _watcher.reset(token)
         for config, name, value in before:
             setattr(config, name, value)
 
 
-_watched = 0
-_lock = Lock()
+_eager_lock = RLock()
 
 
 @contextmanager
 def _eager_attention() -> Iterator[None]:
-    """While open, "eager" is `_attention`, for all models of the process: where nobody
-    watches it only hands on."""
-    global _watched
-    with _lock:
-        _watched += 1
+    """While open, "eager" is `_attention`: in this thread, where somebody watches, and
+    in others, where it only hands on to what it stands for."""
+    with _eager_lock:
+        known = ALL_ATTENTION_FUNCTIONS.get(EAGER)
         ALL_ATTENTION_FUNCTIONS[EAGER] = _attention
-    try:
+        try:
+            yield
+        finally:
+            del ALL_ATTENTION_FUNCTIONS[EAGER]
+            if known is not None:
+                ALL_ATTENTION_FUNCTIONS[EAGER] = known
+
+
+_locks: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
+
+
+def lock_of(model: nn.Module) -> RLock:
+    """The lock of a model: one thread at a time may watch it."""
+    return _locks.setdefault(model, RLock())
+
+
+@contextmanager
+def unwatched(model: PreTrainedModel) -> Iterator[None]:
+    """While open, the model runs as it is, but for experts, which run in any dtype:
+    the default way of transformers has no float64."""
+    with lock_of(model), _configured(model, {EXPERTS_SETTING: EAGER}):
         yield
-    finally:
-        with _lock:
-            _watched -= 1
-            if not _watched:
-                del ALL_ATTENTION_FUNCTIONS[EAGER]
 
 
 def _attention(

@@ -115,7 +115,7 @@ def trace(
     """Decompose one prediction of one prompt.
 
     `model` is a bundled name, a folder, a hub id, or a loaded module (then with
-    `tokenizer`); `text` may be token ids, taken as they are.
+    `tokenizer`; it is put into eval mode); `text` may be token ids, taken as they are.
 
     >>> t = trace("tiny-gpt2", "The capital of France is", answer="Paris")
     >>> t.targets["correct"].to_pylist()

@@ -1,4 +1,4 @@
-"""What two probes saw of one layer: the second with the attention's output doubled."""
+"""What two probes saw of one layer: in the second the heads' outputs are changed."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,9 @@ class Trails:
     name: str
     block: nn.Module
     trail: LayerTrail
-    doubled: LayerTrail
+    changed: LayerTrail
+    factors: Tensor | None
+    """What the heads' outputs [batch query head d_head] were multiplied by in it."""
     resid_pre: Tensor
     resid_post: Tensor
     tolerance: float

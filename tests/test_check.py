@@ -38,11 +38,47 @@ def test_json_has_everything(tmp_path: Path) -> None:
     assert found["closure"] == max(s["closure"] for s in found["closures"].values())
     assert set(found["closures"]) == {"attn", "ffn", "neuron"}
     assert "shared expert gated by token" in found["special"]
-    assert found["layers"][0]["writers"] == [
+    assert [writer["name"] for writer in found["layers"][0]["writers"]] == [
         "self_attn.o_proj",
         "mlp.experts",
         "mlp.shared_expert.down_proj",
     ]
+
+
+def test_a_refusal_is_json_too(tmp_path: Path) -> None:
+    """One document with the reason, whatever happens; the line for people stays."""
+    build("mamba").save_pretrained(tmp_path)
+    done = flowglass("check", tmp_path, "--json")
+    assert done.returncode == 2
+    found = json.loads(done.stdout)
+    assert found["closes"] is False
+    assert "no softmax attentions" in found["reason"]
+    assert found["reason"] in done.stderr
+
+
+def test_a_mixture_of_experts_in_float64(tmp_path: Path) -> None:
+    """Transformers' default way to run experts has no float64; ours has."""
+    build("mixtral").save_pretrained(tmp_path)
+    done = flowglass("check", tmp_path, "--dtype", "float64", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["closure"] < 1e-12
+
+
+def test_a_model_that_overflows_is_told_of(tmp_path: Path) -> None:
+    """Not as a fault of its parts, but with the dtype and what to do."""
+    model = tiny_llama(dtype=torch.float16)
+    with torch.no_grad():
+        model.model.layers[0].mlp.down_proj.weight.fill_(6e4)
+    model.save_pretrained(tmp_path)
+    line = refused("check", tmp_path, "--dtype", "float16")
+    assert "NaN or infinite logits in float16" in line
+
+
+def test_a_model_that_cannot_run_is_told_of(tmp_path: Path) -> None:
+    """What its own code says, in one line."""
+    build("xglm").save_pretrained(tmp_path)
+    line = refused("check", tmp_path, "--dtype", "float64")
+    assert "XGLMForCausalLM cannot be run in float64" in line
 
 
 def test_a_model_that_does_not_close_is_said_to(

@@ -63,6 +63,7 @@ _REFUSED = {
         bloom-normed minimax minimax-fullattn""",
     "several residual streams": "gemma3n_text deepseek_v4 hy_v4 qwen4_exp_text",
     "streams beside the residual one": "prophetnet reformer",
+    "layers that use the values of other layers": "gemma4_text-shared",
     "two softmaxes to a layer": "diffllama",
     "two attentions to a layer": "longcat_flash",
     "reads a mixture of earlier blocks' outputs": "inkling2_text inkling2_loop_text",

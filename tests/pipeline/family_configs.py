@@ -174,7 +174,10 @@ SPECIAL: Mapping[str, Special] = {
     "gemma4_unified_text": _gemma4("a dense FFN", of="gemma4_unified_text"),
     "gemma4_text-moe": _gemma4("experts beside a dense FFN", enable_moe_block=True),
     "gemma4_text-ple": _gemma4(
-        "an embedding in every layer; the last two read the keys of the first two",
+        "an embedding in every layer", hidden_size_per_layer_input=12
+    ),
+    "gemma4_text-shared": _gemma4(
+        "the last two layers use keys and values of the first two",
         hidden_size_per_layer_input=12,
         num_kv_shared_layers=2,
         n_layers=4,

@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 def test_unknown_device(folder: Path, device: str) -> None:
     """A device that torch has not is named, with those it has."""
     line = refusal(folder, device=device)
-    assert f"no device {device!r} here: choose from auto, cpu" in line
+    assert f"device {device!r} cannot be used here: choose from auto, cpu" in line
 
 
 def test_split_without_a_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

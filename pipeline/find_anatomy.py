@@ -105,7 +105,8 @@ def _find_layers(
     }
 
     def attend(layer: int, output: Tensor) -> None:
-        output.mul_(factors[layer].to(output))
+        if output.shape == factors[layer].shape:
+            output.mul_(factors[layer].to(output))
 
     changed = run(seen.ids, states=seen.states(), attend=attend)
     begun = [
@@ -174,7 +175,8 @@ def _check_logits(
     model: PreTrainedModel, seen: Probe, own: Tensor, tolerance: float
 ) -> None:
     """The watched forward pass gives the model's own logits."""
-    error = (seen.logits - own).float().abs().amax(-1) / own.float().abs().amax(-1)
+    size = own.float().abs().amax(-1).clamp_min(torch.finfo(torch.float32).tiny)
+    error = (seen.logits - own).float().abs().amax(-1) / size
     # In half precision rounding flips a router's choice now and then.
     routed = any(trail.experts for trail in seen.layers)
     half = own.dtype in (torch.float16, torch.bfloat16)

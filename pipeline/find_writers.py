@@ -234,12 +234,11 @@ def _follows(layer: Layer, found: _Sum) -> bool:
 
 def _is_deaf(layer: Layer, found: _Sum) -> bool:
     """Whether the FFN writes the same, to the bit, whatever the attention wrote. One
-    that writes nothing says nothing."""
+    that writes the same at every token says nothing."""
     pairs = list(_ffn_outputs(layer, found))
-    writes = any(one.any() for one, _ in pairs)
-    return (
-        writes and not layer.silent and all(torch.equal(one, two) for one, two in pairs)
-    )
+    rows = [one.reshape(-1, one.shape[-1]) for one, _ in pairs]
+    speaks = not layer.silent and any((some != some[0]).any() for some in rows)
+    return speaks and all(torch.equal(one, two) for one, two in pairs)
 
 
 def _ffn_outputs(layer: Layer, found: _Sum) -> Iterator[tuple[Tensor, Tensor]]:

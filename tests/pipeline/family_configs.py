@@ -134,12 +134,10 @@ def _latent(*, of: str = "", **settings: Any) -> Special:
 def _gemma4(
     why: str, *, of: str = "gemma4_text", n_layers: int = 0, **more: Any
 ) -> Special:
-    settings: dict[str, Any] = {
-        "global_head_dim": 16,  # of its full layers; head_dim is the sliding ones'
-        "hidden_size_per_layer_input": 0,
-        "vocab_size_per_layer_input": VOCAB,
-    }
-    return _special(why, of=of, n_layers=n_layers, **(settings | more))
+    inputs = {"hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": VOCAB}
+    # The global width is its full layers'; head_dim is the sliding ones'.
+    settings: dict[str, Any] = {"global_head_dim": 16, **inputs, **more}
+    return _special(why, of=of, n_layers=n_layers, **settings)
 
 
 SPECIAL: Mapping[str, Special] = {

@@ -38,7 +38,7 @@ class Tab:
     def load(self, query: str) -> None:
         """Open an address anew, as from a link."""
         self.page.goto(self.address + query)
-        self.page.get_by_role("navigation").wait_for()
+        self.page.get_by_role("navigation", name="Where you are").wait_for()
 
     def visit(self, query: str) -> None:
         """Go to an address within the page, as Back does: a load takes seconds."""

@@ -111,6 +111,10 @@ Attend = Callable[[int, Tensor], None]
 """(layer, attention's output): changes it in place."""
 
 
+class _SeenEnough(Exception):
+    """Ends a pass behind the last layer: the unembedding is a good part of it."""
+
+
 class _Recorder:
     """Hooks on the decoder layers, or on every module; and the watcher of the taps."""
 
@@ -125,7 +129,7 @@ class _Recorder:
     ) -> None:
         self.layers = [LayerTrail() for _ in blocks]
         self.outer: list[Call] = []
-        self._states, self._attend = states, attend
+        self._states, self._attend, self._whole = states, attend, whole
         self._current: int | None = None
         self._open: list[tuple[Tensor | None, int]] = []
         self.handles: list[Any] = []
@@ -167,6 +171,8 @@ class _Recorder:
             else:
                 self.layers[index].left.append(gave)
                 self._current = None
+                if not self._whole and index == len(self.layers) - 1:
+                    raise _SeenEnough
 
         self.handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
         self.handles.append(module.register_forward_hook(leave))
@@ -203,7 +209,7 @@ def probe(
 
     With `states` layers read those instead of what the layer before gave; with `attend`
     every attention's output is changed once it is recorded. Without `whole` only the
-    layers' states and their attention are recorded.
+    layers' states and their attention are recorded, and there are no logits.
     """
     with lock_of(model), torch.inference_mode():
         recorder = _Recorder(model, blocks, states or {}, attend, whole=whole)
@@ -211,7 +217,10 @@ def probe(
             with tapped(model, recorder, batch=len(ids), by_interface=by_interface):
                 mask = torch.ones_like(ids)
                 output = model(input_ids=ids, attention_mask=mask, use_cache=False)
+                logits = output.logits
+        except _SeenEnough:
+            logits = torch.empty(0)
         finally:
             for handle in recorder.handles:
                 handle.remove()
-    return Probe(ids, recorder.layers, recorder.outer, output.logits)
+    return Probe(ids, recorder.layers, recorder.outer, logits)

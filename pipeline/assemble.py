@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from .anatomy import LayerAnatomy
+from .errors import ModelError
 from .find_attention import head_scale
 from .fit import coefficients
 from .layer import AttentionCapture, BankCapture, FfnCapture, LayerCapture
@@ -98,6 +99,14 @@ def assemble(seen: Seen, resid_post: Tensor, layer: LayerAnatomy) -> LayerCaptur
 
 
 def _through_norms(seen: Seen, layer: LayerAnatomy) -> list[_Way]:
+    used = [(w.name, w.module) for w in layer.writers]
+    used += [(norm.name, norm.module) for norm in layer.norms]
+    hidden = [name for name, module in used if module not in seen.gave]
+    if hidden or seen.pattern is None:
+        raise ModelError(
+            f"{layer.name}: {', '.join(hidden) or 'its attention'} did not run where "
+            "it can be seen: compiled layers hide their modules, load the plain model"
+        )
     ones = torch.ones_like(seen.resid_pre[..., 0])
     ways = [_Way(seen.gave[w.module], None, ones) for w in layer.writers]
     for norm in layer.norms:

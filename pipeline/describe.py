@@ -1,6 +1,6 @@
 """An anatomy in words: what is special about a model, and its parts as a tree."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 
 from rich.tree import Tree
@@ -23,35 +23,28 @@ def special(anatomy: Anatomy, readout: Readout) -> list[str]:
     gated = any(w.coefficient is None for w in writers if w.kind != "attention")
     mixed = any({w.kind for w in x.writers} >= {"experts", "linear"} for x in layers)
     found = [
-        (anatomy.parallel, "parallel block"),
         (not anatomy.by_interface, "attention seen through its softmax"),
         (
             anatomy.n_kv_heads < anatomy.n_heads,
-            f"{anatomy.n_heads} query heads on {anatomy.n_kv_heads} of keys and values",
+            "grouped-query attention",
         ),
         (any(a.b_v.any() for a in attentions), "value bias"),
         (any(a.gated for a in attentions), "gated heads"),
         (any(a.scaled for a in attentions), "scaled heads"),
         (any(a.inner_norm for a in attentions), "norm before the output projection"),
         (any(layer.norms for layer in layers), "norms behind sublayers"),
-        (bool(factors), f"writes times {_span(factors)}"),
-        (bool(keeps), f"residual stream times {_span(keeps)}"),
+        (bool(factors), "multiplied writes"),
+        (bool(keeps), "multiplied stream"),
         ("experts" in kinds, "mixture of experts"),
         (mixed, "shared expert"),
         (gated, "shared expert gated by token"),
         (anatomy.reads_tokens, "layers read the token's own embedding too"),
         ("opaque" in kinds, "FFN does not open into neurons"),
         (anatomy.final_norm is None, "no final norm"),
-        (readout.logit_scale != 1, f"logits times {readout.logit_scale:.3g}"),
-        (readout.softcap is not None, f"logits capped at {readout.softcap}"),
+        (readout.logit_scale != 1, "scaled logits"),
+        (readout.softcap is not None, "softcap"),
     ]
     return [words for holds, words in found if holds]
-
-
-def _span(values: Iterable[float | None]) -> str:
-    numbers = sorted({round(v, 3) for v in values if v is not None})
-    few = [f"{v:g}" for v in (numbers[:1] + numbers[1:][-1:])]
-    return " to ".join(few)
 
 
 def tree(loaded: LoadedModel) -> Tree:
@@ -82,7 +75,8 @@ def _lines(layer: LayerAnatomy) -> tuple[str, ...]:
 
 def _attention(layer: LayerAnatomy) -> str:
     own = layer.attention
-    shared = f" on {own.n_kv_heads}" if own.n_kv_heads < own.n_heads else ""
+    fewer = own.n_kv_heads < own.n_heads
+    shared = f", on {own.n_kv_heads} of keys and values" if fewer else ""
     before = [
         words
         for holds, words in (
@@ -93,7 +87,9 @@ def _attention(layer: LayerAnatomy) -> str:
         if holds
     ]
     way = " -> ".join([*before, *_way(layer, 0)])
-    return f"attention {own.name}: {own.n_heads} heads of {own.d_head}{shared} -> {way}"
+    return (
+        f"attention {own.name}: {own.n_heads} heads, {own.d_head} wide{shared} -> {way}"
+    )
 
 
 def _ffn(layer: LayerAnatomy) -> Iterator[str]:
@@ -117,10 +113,10 @@ def _way(layer: LayerAnatomy, place: int) -> Iterator[str]:
     for norm in layer.norms:
         if place in norm.writers:
             times = norm.coefficients[norm.writers.index(place)]
-            yield norm.name if times == 1 else f"x {_number(times)} {norm.name}"
+            yield norm.name if times == 1 else f"x {_number(times)} -> {norm.name}"
     if writer.coefficient != 1:
         yield f"x {_number(writer.coefficient)}"
 
 
 def _number(value: float | None) -> str:
-    return "a number a token" if value is None else f"{value:.4g}"
+    return "a gate of each token" if value is None else f"{value:.4g}"

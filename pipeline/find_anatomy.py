@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from .anatomy import Anatomy, LayerAnatomy
 from .errors import ModelError
 from .find_attention import find_attention
+from .find_order import check_order
 from .find_sources import LENGTH, Run, check_isolation, check_sources, reads_tokens
 from .find_stream import decoder_layers, final_norm, stream_states
 from .find_writers import find_writers
@@ -50,7 +51,10 @@ def find_anatomy(model: PreTrainedModel, tolerance: float) -> Anatomy:
         raise ModelError("the model is in training mode: call model.eval() first")
     name, blocks = decoder_layers(model)
     names = [f"{name}.{i}" for i in range(len(blocks))]
-    ids = probe_tokens(model, PROBE_SHAPE, seed=0)
+    prompts, length = PROBE_SHAPE
+    room = context_of(model) or LENGTH
+    shape = (prompts, min(length, room))
+    ids = probe_tokens(model, shape, seed=0)
     own = _own_logits(model, ids)
     seen = probe(model, blocks, ids, by_interface=True)
     by_interface = any(trail.attentions for trail in seen.layers)
@@ -60,16 +64,15 @@ def find_anatomy(model: PreTrainedModel, tolerance: float) -> Anatomy:
     _check_logits(model, seen, own, tolerance)
     layers = _find_layers(run, seen, blocks, names, tolerance)
     _check_alike(layers)
-    long = (PROBE_SHAPE[0], min(LENGTH, context_of(model) or LENGTH))
-    tokens, others = (probe_tokens(model, long, seed=seed) for seed in (1, 2))
-    check_isolation(run, tokens, others, names, tolerance)
+    tokens = probe_tokens(model, (prompts, min(LENGTH, room)), seed=1)
+    check_isolation(run, tokens, other_tokens(model, tokens), names, tolerance)
     check_sources(run, seen, names, tolerance)
-    others = probe_tokens(model, PROBE_SHAPE, seed=2)
+    check_order(run, seen, layers, tolerance)
     config = model.config.get_text_config(decoder=True)
     return Anatomy(
         layers=tuple(_with_value_biases(run, ids, layers)),
         by_interface=by_interface,
-        reads_tokens=reads_tokens(run, seen, others, tolerance),
+        reads_tokens=reads_tokens(run, seen, other_tokens(model, ids), tolerance),
         final_norm=final_norm(model, seen),
         n_heads=layers[0].attention.n_heads,
         n_kv_heads=layers[0].attention.n_kv_heads,
@@ -143,9 +146,18 @@ def probe_tokens(
 ) -> Tensor:
     """Random tokens [batch, position], no special ones where it can be helped."""
     high = model.config.get_text_config(decoder=True).vocab_size
+    low = 3 if high > 16 else 0
     generator = torch.Generator().manual_seed(seed)
-    ids = torch.randint(min(3, high - 1), high, shape, generator=generator)
-    return ids.to(model.device)
+    return torch.randint(low, high, shape, generator=generator).to(model.device)
+
+
+def other_tokens(model: PreTrainedModel, ids: Tensor) -> Tensor:
+    """Tokens of which each differs from the one given, where there are two."""
+    size = model.config.get_text_config(decoder=True).vocab_size
+    generator = torch.Generator().manual_seed(2)
+    steps = torch.randint(min(1, size - 1), size, ids.shape, generator=generator)
+    others: Tensor = (ids + steps.to(ids)) % size
+    return others
 
 
 def _own_logits(model: PreTrainedModel, ids: Tensor) -> Tensor:
@@ -243,7 +255,11 @@ def _values(
         given = first_tensor(args, kwargs)
         assert given is not None
         same = state.to(given).expand_as(given).clone()
-        return with_tensor(args, kwargs, given, same)
+        # Keys and values may come from another argument than queries do.
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, Tensor) and value.shape == given.shape:
+                args, kwargs = with_tensor(args, kwargs, value, same)
+        return args, kwargs
 
     handles = [
         layer.attention.module.register_forward_pre_hook(blank, with_kwargs=True)

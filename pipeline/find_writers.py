@@ -53,7 +53,7 @@ def find_writers(layer: Layer, *, parallel: bool = False) -> LayerAnatomy:
     With `parallel` no resid_mid is looked for.
     """
     found = _add_up(layer, parallel=parallel)
-    if found.mid_reader is not None and _is_deaf(layer, found):
+    if found.mid_reader is not None and _is_deaf(layer, found, found.mid_reader):
         # Somebody reads resid_mid, but not the FFN.
         found = _add_up(layer, parallel=True)
     if not found.keep_mid or not found.keep_post:
@@ -232,9 +232,15 @@ def _follows(layer: Layer, found: _Sum) -> bool:
     )
 
 
-def _is_deaf(layer: Layer, found: _Sum) -> bool:
-    """Whether the FFN writes the same, to the bit, whatever the attention wrote. One
+def _is_deaf(layer: Layer, found: _Sum, mid_reader: nn.Module) -> bool:
+    """Whether the FFN writes the same, to the bit, though resid_mid is another. One
     that writes the same at every token says nothing."""
+    mids = [
+        next(call.read for call in trail.calls if call.module is mid_reader)
+        for trail in (layer.trail, layer.changed)
+    ]
+    if identical(*mids):
+        return False
     pairs = list(_ffn_outputs(layer, found))
     rows = [one.reshape(-1, one.shape[-1]) for one, _ in pairs]
     speaks = not layer.silent and any((some != some[0]).any() for some in rows)

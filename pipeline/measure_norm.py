@@ -29,7 +29,7 @@ def measure_norm(
     own = deepcopy(module).to(zeros).requires_grad_(False)
 
     def normalise(x: Tensor) -> Tensor:
-        found = own(x)
+        found = own.forward(x)
         assert isinstance(found, Tensor)
         return found
 

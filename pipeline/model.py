@@ -73,8 +73,18 @@ def load_model(
 def prepare(module: PreTrainedModel, *, name: str) -> LoadedModel:
     """Check the weights of a loaded module, and find its anatomy and its readout."""
     for key, tensor in module.named_parameters():
-        if not tensor.isfinite().all():
+        if tensor.is_meta:
+            raise ModelError(f"model {name!r} has no values in {key}: load its weights")
+        # Floats of one byte know few operations.
+        small = tensor.is_floating_point() and tensor.element_size() == 1
+        if not (tensor.float() if small else tensor).isfinite().all():
             raise ModelError(f"model {name!r} has NaN or infinite weights in {key}")
+    # peft's name for what an adapter stands around.
+    if any(hasattr(inner, "base_layer") for inner in module.modules()):
+        raise ModelError(
+            f"model {name!r} has an adapter that is not merged: call "
+            "merge_and_unload(), or give a name and adapter="
+        )
     # Before anything runs: packed weights may be laid out anew by the first pass.
     model_hash = hash_weights(module)
     dtype = torch.promote_types(module.dtype, torch.float32)

@@ -167,7 +167,9 @@ class _Recorder:
             if index is None:
                 self.outer.append(call)
             elif name:
-                self.layers[index].calls.append(call)
+                # A module that layers share belongs to the one that runs.
+                if index == self._current:
+                    self.layers[index].calls.append(call)
             else:
                 self.layers[index].left.append(gave)
                 self._current = None

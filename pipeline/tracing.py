@@ -139,6 +139,11 @@ def trace(
     loaded = load_model(model, dtype=dtype, device=device, origin=origin)
     context = loaded.anatomy.context
     if not isinstance(text, str):
+        vocabulary = loaded.anatomy.vocab_size
+        if outside := [i for i in text if not 0 <= i < vocabulary]:
+            raise PlanError(
+                f"token id {outside[0]} is outside the vocabulary of {vocabulary}"
+            )
         prompt = from_ids(text, settings, context=context)
         return trace_prompt(loaded, prompt, settings, TokenText(tokenizer))
     if tokenizer is None and not isinstance(model, str):

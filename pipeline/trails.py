@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from .anatomy import AttentionAnatomy
+from .fit import identical
 from .probe import Call, LayerTrail
 
 
@@ -37,8 +39,14 @@ class Layer(Trails):
 
     @property
     def silent(self) -> bool:
-        """Whether the attention writes nothing."""
-        return self.o_proj.gave is None or not self.o_proj.gave.any()
+        """Whether what the heads give does not reach the stream: it is zeroed on the
+        way, or too faint beside the stream to be seen."""
+        gave = self.o_proj.gave
+        if gave is None:
+            return True
+        calls = (c.gave for c in self.changed.calls if c.name == self.o_proj.name)
+        faint = torch.finfo(gave.dtype).eps * self.resid_pre.abs().max()
+        return identical(gave, next(calls, None)) or bool(gave.abs().max() <= faint)
 
     def reads_stream(self, call: Call) -> Tensor | None:
         """What a call outside the attention read, if it is as large as the stream."""

@@ -30,7 +30,9 @@ prove. `flowglass check MODEL` does so for yours, and needs no tokenizer.
 below, each as a tiny model of random weights with every bias and gain drawn (a
 forgotten term shows), {n_refused} are refused with the reason. *Closure* is the largest
 relative distance between the sum of a step's parts and the model's own state, in
-float32; at most 2e-05 is allowed. Made by `make docs`, held by `make test`.
+float32; at most 2e-05 is allowed, and 0 is equal to the last bit. Of a decoder that can
+also read an encoder (whisper, mbart, pegasus) it is the decoder alone. Made by `make
+docs`, held by `make test`.
 
 What runs but is not in the list is checked in the same way when it is loaded: your own
 fine-tune, an adapter (`--adapter`), a model with remote code (`--trust-remote-code`).
@@ -44,7 +46,7 @@ fine-tune, an adapter (`--adapter`), a model with remote code (`--trust-remote-c
 REFUSED_HEAD = """
 ## Refused
 
-| family | what it is | what flowglass says |
+| what it is | families | what flowglass says of the first |
 |---|---|---|
 """
 
@@ -84,8 +86,9 @@ def page() -> Iterator[str]:
     for family in FAMILIES:
         yield row(family, check(prepare(build(family), name=family))) + "\n"
     yield REFUSED_HEAD
-    for family, why in REFUSED.items():
-        yield f"| {family} | {why} | {refusal(family)} |\n"
+    for why in dict.fromkeys(REFUSED.values()):
+        alike = [name for name, reason in REFUSED.items() if reason == why]
+        yield f"| {why} | {', '.join(alike)} | {refusal(alike[0])} |\n"
     yield UNBUILT_HEAD
     for why in dict.fromkeys(UNBUILT.values()):
         names = ", ".join(name for name, reason in UNBUILT.items() if reason == why)

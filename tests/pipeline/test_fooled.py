@@ -201,3 +201,105 @@ def test_experts_that_are_modules_are_one_node() -> None:
     loaded = prepare(model, name="experts")
     assert loaded.anatomy.opaque
     assert closure(loaded) < 2e-5
+
+
+class Layout(nn.Module):
+    """A Llama layer whose parts come in another order."""
+
+    def __init__(self, layer: Any, order: str) -> None:
+        super().__init__()
+        self.layer, self.order = layer, order
+
+    def forward(self, hidden_states: Tensor, **more: Any) -> Tensor:
+        own, x = self.layer, hidden_states
+
+        def attn(state: Tensor) -> Tensor:
+            found: Tensor = own.self_attn(
+                hidden_states=own.input_layernorm(state), **more
+            )[0]
+            return found
+
+        def ffn(state: Tensor) -> Tensor:
+            found: Tensor = own.mlp(own.post_attention_layernorm(state))
+            return found
+
+        if self.order == "ffn first":
+            x = x + ffn(x)
+            return x + attn(x)
+        mid = x + attn(x)
+        return mid + ffn(mid) + self.second(x)
+
+    def second(self, x: Tensor) -> Tensor:
+        """One more FFN, which reads what the attention read."""
+        found: Tensor = self.other(x)
+        return found
+
+
+@pytest.mark.parametrize("order", ["ffn first", "two ffns"])
+def test_an_ffn_in_another_place_is_refused(order: str) -> None:
+    """Before the attention, or beside it and behind it at once."""
+    model = build("llama", dtype=torch.float64)
+    layers = model.model.layers
+    for i, layer in enumerate(layers):
+        layers[i] = Layout(layer, order)
+        layers[i].other = nn.Sequential(nn.Linear(32, 40), nn.ReLU(), nn.Linear(40, 32))
+        layers[i].other.double()
+    message = (
+        "reads what its FFN wrote" if order == "ffn first" else "more than resid_mid"
+    )
+    with pytest.raises(ModelError, match=rf"layers\.0: .*{message}"):
+        prepare(model, name="fooling")
+
+
+def test_values_with_anothers_heads_outputs_are_refused() -> None:
+    """What layer 0's heads gave is no state of layer 1."""
+    kept = {}
+
+    def keeps(attention: nn.Module, output: Tensor) -> Tensor:
+        if attention.layer_idx == 0:
+            kept["it"] = output[:, :, :2].transpose(1, 2)
+        return output
+
+    def adds(attention: nn.Module, v: Tensor) -> Tensor:
+        return v + 0.5 * kept["it"] if attention.layer_idx else v
+
+    with pytest.raises(ModelError, match=r"layers\.1: .*another layer's state"):
+        prepare(own_attention(values=adds, outputs=keeps), name="fooling")
+
+
+@pytest.mark.parametrize("vocab", [2, 3, 5])
+def test_a_small_vocabulary_hides_nothing(vocab: int) -> None:
+    """Tokens differ from those they are compared with, be there only two."""
+    model = own_ffn(lambda x: x + 0.5 * back(x, 1, dim=1))
+    model.resize_token_embeddings(vocab)
+    with pytest.raises(ModelError, match=MIX):
+        prepare(model, name="fooling")
+
+
+def test_an_adapter_that_is_not_merged_is_refused() -> None:
+    """Its two halves would pass for neurons."""
+    from peft import LoraConfig, get_peft_model
+
+    model = build("llama")
+    get_peft_model(model, LoraConfig(r=2, target_modules=["down_proj"]))
+    with pytest.raises(ModelError, match="merge_and_unload"):
+        prepare(model, name="adapted")
+
+
+def test_compiled_layers_are_told_of() -> None:
+    """Their modules do not run where hooks can see them."""
+    model = build("llama")
+    for layer in model.model.layers:
+        layer.mlp.forward = torch.compile(layer.mlp.forward, backend="eager")
+    loaded = prepare(model, name="compiled")
+    assert closure(loaded) < 2e-5
+
+
+def test_a_hook_on_a_norm_is_left_alone() -> None:
+    """Measuring a norm does not call the hooks that stand on it."""
+    model = build("gemma2")
+    seen: list[torch.Size] = []
+    hook = lambda _, __, output: seen.append(output[:, -1, :].shape)  # noqa: E731
+    model.model.layers[1].post_feedforward_layernorm.register_forward_hook(hook)
+    prepare(model, name="hooked")
+    assert seen

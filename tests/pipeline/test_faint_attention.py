@@ -40,3 +40,21 @@ def test_a_stream_that_drowns_every_write() -> None:
     with torch.no_grad():
         model.model.embed_tokens.weight.mul_(1e12)
     assert prepare(model, name="drowned").anatomy.block_kind == "sequential"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "factor"),
+    [(torch.float32, 1e-5), (torch.float16, 1 / 300), (torch.bfloat16, 1 / 300)],
+)
+@pytest.mark.parametrize("family", ["gpt_neox", "gpt_neox-seq"])
+def test_a_faint_attention_changes_no_kind(
+    family: str, dtype: torch.dtype, factor: float
+) -> None:
+    """A block stays what it is where its attention's write is small beside the rest."""
+    model = build(family, dtype=dtype)
+    dense = model.gpt_neox.layers[1].attention.dense
+    with torch.no_grad():
+        dense.weight.mul_(factor)
+        dense.bias.mul_(factor)
+    kind = "parallel" if family == "gpt_neox" else "sequential"
+    assert prepare(model, name="faint").anatomy.block_kind == kind

@@ -175,7 +175,7 @@ def test_a_hook_on_another_layer_is_caught_at_once() -> None:
         replace(second, block=first.block),
     )
 
-    with pytest.raises(KeyError):
+    with pytest.raises(ModelError, match="did not run where it can be seen"):
         closure(wrong)
 
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from .options import Adapter, Device, Dtype, Revision, TrustRemoteCode
+
 
 def check(
     model: Annotated[
@@ -13,22 +15,11 @@ def check(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print everything as JSON.")
     ] = False,
-    dtype: Annotated[
-        str, typer.Option(help="auto, float32, float16, bfloat16 or float64.")
-    ] = "auto",
-    device: Annotated[
-        str,
-        typer.Option(help="auto, cpu, cuda, cuda:1, ..., or split (over all GPUs)."),
-    ] = "auto",
-    revision: Annotated[str | None, typer.Option(help="Revision on the hub.")] = None,
-    adapter: Annotated[
-        str | None,
-        typer.Option(help="LoRA or other PEFT adapter to merge: folder or hub id."),
-    ] = None,
-    trust_remote_code: Annotated[
-        bool,
-        typer.Option("--trust-remote-code", help="Run code that comes with the model."),
-    ] = False,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
+    revision: Revision = None,
+    adapter: Adapter = None,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Can this model be decomposed? What was found in it, and how exactly it closes."""
     from .check import check as measure

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .options import Adapter, Device, Dtype, Revision, TrustRemoteCode
+
 
 def sweep(
     model: Annotated[
@@ -49,13 +51,8 @@ def sweep(
     bos: Annotated[
         str, typer.Option(help="Start token: add, tokenizer or none.")
     ] = "add",
-    dtype: Annotated[
-        str, typer.Option(help="auto, float32, float16, bfloat16 or float64.")
-    ] = "auto",
-    device: Annotated[
-        str,
-        typer.Option(help="auto, cpu, cuda, cuda:1, ..., or split (over all GPUs)."),
-    ] = "auto",
+    dtype: Dtype = "auto",
+    device: Device = "auto",
     batch_tokens: Annotated[
         int, typer.Option(help="Most tokens of one forward pass, padding included.")
     ] = 4096,
@@ -73,15 +70,9 @@ def sweep(
         str | None,
         typer.Option(help="With --dry-run: say what fits into this time, like 8h."),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="Revision on the hub.")] = None,
-    adapter: Annotated[
-        str | None,
-        typer.Option(help="LoRA or other PEFT adapter to merge: folder or hub id."),
-    ] = None,
-    trust_remote_code: Annotated[
-        bool,
-        typer.Option("--trust-remote-code", help="Run code that comes with the model."),
-    ] = False,
+    revision: Revision = None,
+    adapter: Adapter = None,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Run a model over prompts and store what mattered; the same command resumes."""
     from .errors import PlanError

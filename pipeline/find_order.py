@@ -18,13 +18,16 @@ from .probe import Probe, output_tensor
 
 Replace = Callable[[Tensor], Tensor]
 
+Change = tuple[nn.Module, nn.Module, Replace]
+"""(block, module, what stands in the place of what the module gives in that block)."""
+
 
 def check_order(
     run: Run, seen: Probe, layers: Sequence[LayerAnatomy], tolerance: float
 ) -> None:
     """Raise ModelError where a sublayer reads what it should not."""
     doubled = [
-        (writer.module, lambda write: 2 * write)
+        (layer.block, writer.module, lambda write: 2 * write)
         for layer in layers
         for writer in layer.writers[1:]
     ]
@@ -47,7 +50,7 @@ def _check_ffn(
     brings resid_mid back to where it was: then resid_post may not move."""
     states = seen.states()
     others = {i: state.flip(0) for i, state in states.items()}
-    changes: list[tuple[nn.Module, Replace]] = []
+    changes: list[Change] = []
     held: dict[int, LayerAnatomy] = {}
     for i, layer in enumerate(layers):
         factor = layer.writers[0].coefficient
@@ -57,7 +60,7 @@ def _check_ffn(
         # Where the attention writes nothing, norms behind it may be unknown.
         if not torch.equal(mid, layer.keep_mid * states[i]):
             write = (mid - layer.keep_mid * others[i]) / factor
-            changes.append((_last_of_attention(layer), _always(write)))
+            changes.append((layer.block, _last_of_attention(layer), _always(write)))
             held[i] = layer
     with _outputs(changes):
         again = run(seen.ids, states=others, attend=_flipped(seen), whole=False)
@@ -100,19 +103,30 @@ def _flipped(seen: Probe) -> Callable[[int, Tensor], None]:
 
 
 @contextmanager
-def _outputs(changes: Sequence[tuple[nn.Module, Replace]]) -> Iterator[None]:
+def _outputs(changes: Sequence[Change]) -> Iterator[None]:
     """While open, modules give what a function makes of what they give."""
+    running: list[nn.Module] = []
 
-    def hook(change: Replace) -> Callable[..., Any]:
+    def begin(block: nn.Module, _: Any) -> None:
+        running[:] = [block]
+
+    def hook(block: nn.Module, replace: Replace) -> Callable[..., Any]:
         def behind(_: nn.Module, __: Any, output: Any) -> Any:
+            if running != [block]:  # layers may share a module
+                return None
             given = output_tensor(output)
             assert given is not None
-            changed = change(given)
+            changed = replace(given)
             return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
         return behind
 
-    handles = [module.register_forward_hook(hook(change)) for module, change in changes]
+    blocks = {block for block, _, _ in changes}
+    handles = [block.register_forward_pre_hook(begin) for block in blocks]
+    handles += [
+        module.register_forward_hook(hook(block, replace))
+        for block, module, replace in changes
+    ]
     try:
         yield
     finally:

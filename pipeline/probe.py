@@ -144,7 +144,13 @@ class _Recorder:
                 self._hook(module, name, None)
 
     def _hook(self, module: nn.Module, name: str, index: int | None) -> None:
+        def elsewhere() -> bool:
+            """A module that layers share belongs to the layer that runs."""
+            return index is not None and bool(name) and index != self._current
+
         def enter(_: nn.Module, args: Any, kwargs: Any) -> Any:
+            if elsewhere():
+                return None
             read = first_tensor(args, kwargs)
             if index is not None and index in self._states and not name:
                 other = self._states[index].to(read)
@@ -160,6 +166,8 @@ class _Recorder:
             return args, kwargs
 
         def leave(_: nn.Module, args: Any, output: Any) -> None:
+            if elsewhere():
+                return
             read, began = self._open.pop()
             gave = output_tensor(output)
             gave = None if gave is None else gave.clone()
@@ -167,9 +175,7 @@ class _Recorder:
             if index is None:
                 self.outer.append(call)
             elif name:
-                # A module that layers share belongs to the one that runs.
-                if index == self._current:
-                    self.layers[index].calls.append(call)
+                self.layers[index].calls.append(call)
             else:
                 self.layers[index].left.append(gave)
                 self._current = None

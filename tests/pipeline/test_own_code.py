@@ -95,6 +95,17 @@ WRITERS = (
 )
 
 
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_layers_may_share_a_norm(family: str) -> None:
+    """What a shared module did belongs to the layer that ran it."""
+    model = build(family, dtype=torch.float64)
+    first, second = (decoder_layer(model, i) for i in range(2))
+    second.post_attention_layernorm = first.post_attention_layernorm
+    loaded = prepare(model, name="shared")
+    assert loaded.anatomy.block_kind == "sequential"
+    assert closure(loaded) < ROUNDING
+
+
 def test_prompts_of_a_batch_do_not_mix() -> None:
     """A write that carries one prompt's states into another is refused."""
     model = build("llama")

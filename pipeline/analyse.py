@@ -24,8 +24,9 @@ from flowglass.store.rollup import component_stats
 from .attribution import ask, attribution_rows
 from .batch import Batch, pad, sources_of
 from .capture import stream
+from .closure import SAME
 from .contributions import Step
-from .decompose import steps
+from .decompose import attention_parts, steps
 from .dense_rows import tensor_rows
 from .history import History
 from .layer import LayerCapture, LayerWeights
@@ -65,14 +66,14 @@ class WorstClosure:
 
     @staticmethod
     def of(n_prompts: int) -> "WorstClosure":
-        return WorstClosure(np.full(n_prompts, -1.0), [""] * n_prompts, [0] * n_prompts)
+        return WorstClosure(np.zeros(n_prompts), [""] * n_prompts, [0] * n_prompts)
 
     def see(self, layer: int, step: str, error: Tensor, valid: Tensor) -> None:
         """Take in the closure of one step, [batch, query]."""
         errors = torch.where(valid, error, 0).double().cpu().numpy()
         # NaN is never larger than anything: count it as worse than everything.
         worst = np.where(np.isnan(errors), np.inf, errors).max(1)
-        for row in np.flatnonzero(worst > self.error):
+        for row in np.flatnonzero(worst > self.error * SAME):
             self.error[row], self.step[row], self.layer[row] = worst[row], step, layer
 
 
@@ -89,7 +90,7 @@ def analyse(
     A prompt's rows do not depend on what else is in the batch, up to float32 rounding.
     """
     batch = pad(prompts, model.device)
-    frame, sources = batch.frame, sources_of(batch)
+    frame, sources = batch.frame, sources_of(batch, model.weights.dtype)
     round_ = rounding(settings.precision)
     columns: dict[str, list[Columns]] = defaultdict(list)
     graph: list[EdgeColumns] = []
@@ -133,7 +134,8 @@ def analyse(
 
     def consume(layer: int, capture: LayerCapture) -> None:
         weights, pattern = model.weights[layer], capture.attention.pattern
-        for name, step, error in steps(capture, weights):
+        parts = attention_parts(capture.attention, weights.attention)
+        for name, step, error in steps(capture, weights, parts):
             record(layer, name, step, error, pattern)
             if not step.attn.shape[1]:
                 continue
@@ -148,7 +150,7 @@ def analyse(
                 )
         top = leading_neurons(layer, capture, weights)
         columns["neurons"].append(neuron_rows(top, weights.ffn, frame, layer=layer))
-        history.keep(capture, weights, top)
+        history.keep(capture, parts, top)
 
     logits = stream(model.module, model.anatomy, batch.ids, consume)
     routes = route_rows(

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Float
 from torch import Tensor
 
 from .prompts import TokenisedPrompt
-from .rows import Frame, source_masks
+from .rows import Frame, source_masks, source_weights
 
 MOST_PADDING = 0.05
 """The share of a batch's places that may be padding."""
@@ -57,8 +57,10 @@ def pad(prompts: Sequence[TokenisedPrompt], device: torch.device) -> Batch:
     return Batch(prompts, ids.to(device), Frame(prompt_ids, valid.to(device)))
 
 
-def sources_of(batch: Batch) -> Bool[Tensor, "batch source query key"]:
-    """Which keys are of which kind of source, for every query of every prompt."""
+def sources_of(
+    batch: Batch, dtype: torch.dtype
+) -> Float[Tensor, "batch query*key 1+source"]:
+    """See `rows.source_weights`."""
     width = batch.ids.shape[1]
     words = np.full((len(batch.prompts), width), -1)
     delimiters = np.zeros((len(batch.prompts), width), bool)
@@ -66,8 +68,9 @@ def sources_of(batch: Batch) -> Bool[Tensor, "batch source query key"]:
         words[row, : len(prompt)] = [-1 if w is None else w for w in prompt.words]
         delimiters[row, : len(prompt)] = prompt.delimiters
     device = batch.ids.device
-    return source_masks(
+    masks = source_masks(
         batch.ids,
         torch.from_numpy(words).to(device),
         torch.from_numpy(delimiters).to(device),
     )
+    return source_weights(masks, batch.frame, dtype)

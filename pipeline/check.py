@@ -14,7 +14,8 @@ from torch import Tensor
 
 from .anatomy import Anatomy
 from .capture import stream
-from .decompose import steps
+from .closure import SAME
+from .decompose import attention_parts, steps
 from .describe import special
 from .layer import LayerCapture
 from .model import CLOSURE_BOUNDS, LoadedModel
@@ -84,12 +85,13 @@ def check(loaded: LoadedModel) -> Report:
     def see(step: str, layer: int, error: Tensor) -> None:
         # NaN is larger than nothing: it counts as the worst.
         found = float(error[valid].nan_to_num(nan=torch.inf).max())
-        if step not in worst or found > worst[step].closure:
+        if step not in worst or found > worst[step].closure * SAME:
             worst[step] = StepClosure(step, found, layer)
 
     def consume(index: int, layer: LayerCapture) -> None:
         weights = loaded.weights[index]
-        for name, _, error in steps(layer, weights):
+        parts = attention_parts(layer.attention, weights.attention)
+        for name, _, error in steps(layer, weights, parts):
             see(name, index, error)
         if layer.ffn.banks:
             see("neuron", index, neuron_step(layer, weights)[1])

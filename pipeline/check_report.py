@@ -10,6 +10,7 @@ from rich.table import Table
 
 from .anatomy import LayerAnatomy
 from .check import Report
+from .closure import SAME
 from .describe import tree
 
 
@@ -61,7 +62,7 @@ def verdict(report: Report) -> str:
             f"{name} can be decomposed: closure {closure}, at most {report.bound:.0e} "
             "is allowed"
         )
-    worst = max(report.closures, key=lambda found: found.closure)
+    worst = next(f for f in report.closures if f.closure * SAME >= report.closure)
     return (
         f"{name} cannot be decomposed: step {worst.step} of layer {worst.layer} has "
         f"closure {closure}, at most {report.bound:.0e} is allowed"

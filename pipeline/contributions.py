@@ -4,7 +4,6 @@
 2. `proximities_of_multiples`: the same for parts that are multiples of few vectors, as
    the heads' and the neurons' are, without ever holding all parts.
 3. `contributions`: proximities normalised over the parts of a step.
-4. `closure`: whether the parts sum to the whole.
 
 Ferrando & Voita 2024, Information Flow Routes, arXiv 2403.00824, section 2.
 """
@@ -116,18 +115,3 @@ def contributions(proximities: Step) -> Step:
         ffn=p.ffn * scale,
         bias=p.bias * scale,
     )
-
-
-def closure(
-    parts: Float[Tensor, "batch query d_model"],
-    whole: Float[Tensor, "batch query d_model"],
-    *terms: Float[Tensor, "batch query d_model"],
-) -> Float[Tensor, "batch query"]:
-    """|sum of parts - whole|_1 over the largest |.|_1 of whole and `terms`; 0/0 is 0.
-
-    `terms` are the residual input and the sublayer's write: where those cancel, the
-    whole alone would exaggerate a rounding error.
-    """
-    error = (parts - whole).abs().sum(-1)
-    size = torch.stack([t.abs().sum(-1) for t in (whole, *terms)]).amax(0)
-    return torch.where(error == 0, 0, error / size)

@@ -9,15 +9,22 @@ parallel one has a single step `block`. Neurons are taken apart in neuron_step.p
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .contributions import Step, closure, contributions, proximity
+from .closure import Product, closure
+from .contributions import Step, contributions
+from .goal import Goal
 from .layer import AttentionCapture, LayerCapture, LayerWeights, OutputWeights
-from .proximity_kernel import proximities_of_multiples
+from .proximity_kernel import (
+    proximities_of_multiples,
+    proximities_of_products,
+    proximity,
+)
 
 GATED_ON_CPU = 2**23
 """Floats of head values at once where a gate gives every query its own: 32 MB."""
@@ -33,33 +40,65 @@ class Decomposed(NamedTuple):
     closure: Tensor
 
 
-def steps(layer: LayerCapture, weights: LayerWeights) -> Iterator[Decomposed]:
+@dataclass(frozen=True, eq=False)
+class AttentionParts:
+    """A layer's attention as what its parts sum to."""
+
+    heads: Float[Tensor, "batch query head d_head"]
+    """See `head_outputs`."""
+    bias: Float[Tensor, "batch query d_model"]
+    """See `bias_part`."""
+    w_o: Float[Tensor, "head d_head d_model"]
+
+    @property
+    def written(self) -> Product:
+        """The heads' writes."""
+        return Product(self.heads.flatten(2), self.w_o.flatten(0, 1))
+
+
+def attention_parts(
+    attention: AttentionCapture, weights: OutputWeights
+) -> AttentionParts:
+    """What the heads and the biases of an attention write."""
+    heads, bias = head_outputs(attention, weights), bias_part(attention, weights)
+    return AttentionParts(heads, bias, weights.w_o)
+
+
+def steps(
+    layer: LayerCapture, weights: LayerWeights, parts: AttentionParts
+) -> Iterator[Decomposed]:
     """The steps of a layer in their order."""
     if weights.parallel:
-        yield block_step(layer, weights)
+        yield block_step(layer, weights, parts)
     else:
-        yield attention_step(layer, weights)
+        yield attention_step(layer, weights, parts)
         yield ffn_step(layer, weights)
 
 
-def attention_step(layer: LayerCapture, weights: LayerWeights) -> Decomposed:
+def attention_step(
+    layer: LayerCapture, weights: LayerWeights, parts: AttentionParts
+) -> Decomposed:
     """Contributions to `resid_mid`."""
-    whole, resid = layer.resid_mid, weights.keep_mid * layer.resid_pre
-    bias = bias_part(layer.attention, weights.attention)
+    whole, resid = layer.resid_mid, kept(weights.keep_mid, layer.resid_pre)
     proximities = Step(
         resid=proximity(resid, whole),
         attn=attention_proximities(layer.attention, weights.attention, whole),
         ffn=torch.zeros_like(whole[..., 0]),
-        bias=proximity(bias, whole),
+        bias=proximity(parts.bias, whole),
     )
-    written = written_by_heads(layer.attention, weights.attention)
-    error = closure(resid + written + bias, whole, resid, layer.attention.write)
+    error = closure(
+        resid + parts.bias,
+        whole,
+        resid,
+        layer.attention.write,
+        products=[parts.written],
+    )
     return Decomposed("attn", contributions(proximities), error)
 
 
 def ffn_step(layer: LayerCapture, weights: LayerWeights) -> Decomposed:
     """Contributions to `resid_post`."""
-    whole, resid = layer.resid_post, weights.keep_post * layer.resid_mid
+    whole, resid = layer.resid_post, kept(weights.keep_post, layer.resid_mid)
     write = layer.ffn.write
     proximities = Step(
         resid=proximity(resid, whole),
@@ -71,29 +110,32 @@ def ffn_step(layer: LayerCapture, weights: LayerWeights) -> Decomposed:
     return Decomposed("ffn", contributions(proximities), error)
 
 
-def block_step(layer: LayerCapture, weights: LayerWeights) -> Decomposed:
+def block_step(
+    layer: LayerCapture, weights: LayerWeights, parts: AttentionParts
+) -> Decomposed:
     """Contributions to `resid_post` of a parallel block: attention and FFN at once."""
-    whole, resid = layer.resid_post, weights.keep_mid * layer.resid_pre
-    bias = bias_part(layer.attention, weights.attention)
+    whole, resid = layer.resid_post, kept(weights.keep_mid, layer.resid_pre)
     write = layer.ffn.write
     proximities = Step(
         resid=proximity(resid, whole),
         attn=attention_proximities(layer.attention, weights.attention, whole),
         ffn=proximity(write, whole),
-        bias=proximity(bias, whole),
+        bias=proximity(parts.bias, whole),
     )
-    parts = resid + written_by_heads(layer.attention, weights.attention) + bias + write
-    error = closure(parts, whole, resid, layer.attention.write, write)
+    error = closure(
+        resid + parts.bias + write,
+        whole,
+        resid,
+        layer.attention.write,
+        write,
+        products=[parts.written],
+    )
     return Decomposed("block", contributions(proximities), error)
 
 
-def head_values(
-    value: Float[Tensor, "batch head key d_head"], weights: OutputWeights
-) -> Float[Tensor, "batch head key d_model"]:
-    """What each head would write if it looked at one key alone: (v - b_V) W_O."""
-    return torch.einsum(
-        "bhkv,hvd->bhkd", value - weights.b_v[:, None], weights.w_o
-    ).contiguous()
+def kept(keep: float, state: Tensor) -> Tensor:
+    """What a block keeps of the state it reads."""
+    return state if keep == 1 else keep * state
 
 
 def attention_proximities(
@@ -104,11 +146,9 @@ def attention_proximities(
     """The proximity of every (head, key) part to `whole`."""
     if attention.gated:
         return _gated_proximities(attention, weights, whole)
-    return proximities_of_multiples(
-        attention.coefficient,
-        head_values(attention.value, weights),
-        whole,
-        causal=True,
+    value = attention.value - weights.b_v[:, None]
+    return proximities_of_products(
+        attention.coefficient, value, weights.w_o, Goal(whole)
     )
 
 
@@ -131,7 +171,7 @@ def _gated_proximities(
             nearer = proximities_of_multiples(
                 attention.coefficient[b, :, some, :stop].transpose(0, 1)[:, :, None],
                 vectors,
-                whole[b, some, None],
+                Goal(whole[b, some, None]),
                 causal=False,
             )
             found[b, :, some, :stop] = nearer[:, :, 0].transpose(0, 1)
@@ -149,14 +189,6 @@ def head_outputs(
         "bhqk,bhkv->bqhv", attention.coefficient, attention.value - weights.b_v[:, None]
     )
     return attended * attention.gate if attention.gated else attended
-
-
-def written_by_heads(
-    attention: AttentionCapture, weights: OutputWeights
-) -> Float[Tensor, "batch position d_model"]:
-    """The sum of all heads' writes."""
-    outputs = head_outputs(attention, weights)
-    return torch.einsum("bqhv,hvd->bqd", outputs, weights.w_o)
 
 
 def bias_part(

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .batch import Batch
-from .decompose import bias_part, head_outputs
-from .layer import LayerCapture, LayerWeights
+from .decompose import AttentionParts
+from .layer import LayerCapture
 from .neurons import TopNeurons
 
 IntOrArray = TypeVar("IntOrArray", int, NDArray[np.integer])
@@ -58,18 +58,17 @@ class History:
         return History((row, position))
 
     def keep(
-        self, layer: LayerCapture, weights: LayerWeights, neurons: TopNeurons
+        self, layer: LayerCapture, parts: AttentionParts, neurons: TopNeurons
     ) -> None:
         """Take in the next layer."""
         if not self.states:
             self.states.append(layer.resid_pre)
         self.states.extend([layer.resid_mid, layer.resid_post])
-        bias = bias_part(layer.attention, weights.attention)
         self.layers.append(
             LayerHistory(
-                heads=head_outputs(layer.attention, weights.attention),
+                heads=parts.heads,
                 neurons=neurons,
-                bias_at_targets=bias[self.targets],
+                bias_at_targets=parts.bias[self.targets],
                 ffn_at_targets=layer.ffn.write[self.targets],
             )
         )

@@ -1,15 +1,17 @@
 """How hot loops are compiled and spread over the cores; each lies beside its maths.
 
 numba compiles plain loops over arrays, on a CPU only: it needs no compiler on the
-machine, takes a second the first time and remembers the result on disk. Elsewhere the
-PyTorch form beside the loop works, which is also what the loop is tested against. Every
-loop gives the same bits on every call.
+machine, takes a second the first time and remembers the result on disk. On a CUDA
+device PyTorch compiles the tensor form of the same mathematics (Triton), and any other
+device runs that form as it is. Every form gives the same bits on every call, and each
+is tested against the plain one.
 """
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -20,15 +22,34 @@ Loop = Callable[..., Any]
 
 def name_of(device: torch.device) -> str:
     """The kind of kernels used on a device, as `runs.config` says it."""
-    return "numba" if device.type == "cpu" else "torch"
+    return {"cpu": "numba", "cuda": "torch.compile"}.get(device.type, "torch")
 
 
 @cache
 def compiled(loop: Loop) -> Loop:
-    """The loop as machine code that holds no lock; there must be no NaN in its sums."""
+    """The loop as machine code that holds no lock; there must be no NaN in its sums.
+
+    Functions of its own file that it calls are compiled with it.
+    """
     import numba  # takes half a second: not before it is needed
 
-    fast: Loop = numba.njit(nogil=True, cache=True, fastmath=True)(loop)
+    assert isinstance(loop, FunctionType)
+    known = loop.__globals__
+    helpers = {
+        name: compiled(known[name])
+        for name in loop.__code__.co_names
+        if isinstance(known.get(name), FunctionType)
+        and known[name].__module__ == loop.__module__
+    }
+    own = FunctionType(loop.__code__, {**known, **helpers}, loop.__name__)
+    fast: Loop = numba.njit(nogil=True, cache=True, fastmath=True)(own)
+    return fast
+
+
+@cache
+def fused(work: Loop) -> Loop:
+    """A function of tensors as one kernel on a CUDA device, without intermediates."""
+    fast: Loop = torch.compile(work, dynamic=True)
     return fast
 
 

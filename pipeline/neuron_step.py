@@ -6,12 +6,16 @@ neurons it uses: those of its slots' experts, bank by bank, in order of their pl
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .contributions import closure, proximity, share_of
+from .closure import Product, closure
+from .contributions import share_of
+from .decompose import kept
+from .goal import Goal
 from .layer import (
     BankCapture,
     BankWeights,
@@ -20,7 +24,7 @@ from .layer import (
     LayerCapture,
     LayerWeights,
 )
-from .proximity_kernel import proximities_of_multiples
+from .proximity_kernel import proximities_of_multiples, proximity
 
 
 def neuron_step(
@@ -29,41 +33,80 @@ def neuron_step(
     """Every candidate's contribution to `resid_post`, beside the residual's, and in a
     parallel block the attention's; and the closure of the step."""
     whole = layer.resid_post
-    others = [weights.keep_post * layer.resid_mid]
+    others = [kept(weights.keep_post, layer.resid_mid)]
     if weights.parallel:
-        others = [weights.keep_mid * layer.resid_pre, layer.attention.write]
+        others = [kept(weights.keep_mid, layer.resid_pre), layer.attention.write]
     banks = [
-        _bank(bank, own, whole)
+        (_dense if len(own.w_down) == 1 else _mixture)(bank, own, whole)
         for bank, own in zip(layer.ffn.banks, weights.ffn.banks, strict=True)
     ]
-    nearer = [found for found, _ in banks]
-    parts = [*others, layer.ffn.constant, *(written for _, written in banks)]
-    total = [*(proximity(part, whole) for part in others), *(x.sum(-1) for x in nearer)]
-    error = closure(torch.stack(parts).sum(0), whole, *others, layer.ffn.write)
+    total = [proximity(part, whole) for part in others]
+    total += [bank.nearer.sum(-1) for bank in banks]
+    held = [*others, layer.ffn.constant, *(bank.written for bank in banks)]
+    error = closure(
+        sum(held[1:], held[0]),
+        whole,
+        *others,
+        layer.ffn.write,
+        products=[product for bank in banks for product in bank.products],
+    )
+    nearer = [bank.nearer for bank in banks]
     shares = nearer[0] if len(nearer) == 1 else torch.cat(nearer, -1)
     return shares.mul_(share_of(torch.stack(total).sum(0))[..., None]), error
 
 
-def _bank(
-    bank: BankCapture, weights: BankWeights, whole: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The proximity of each of a bank's candidates, and the bank's whole write."""
-    multiple = bank.activation * (bank.weight * bank.scale[..., None])[..., None]
-    biases = bank.weight * bank.scale[..., None]
-    written = torch.einsum("bps,bpsd->bpd", biases, weights.biases(bank.expert))
+@dataclass(frozen=True, eq=False)
+class _Bank:
+    """One bank, taken apart."""
+
+    nearer: Float[Tensor, "batch position candidate"]
+    """The proximity of each of its candidates."""
+    products: tuple[Product, ...]
+    """What its neurons write,"""
+    written: Float[Tensor, "batch position d_model"]
+    """unless it is here, beside its biases."""
+
+
+def _dense(bank: BankCapture, weights: BankWeights, whole: Tensor) -> _Bank:
+    """Of a bank whose neurons every token uses."""
+    factor = bank.weight[..., 0] * bank.scale
+    times = bank.activation[..., 0, :]
+    if not (factor == 1).all():
+        times = times * factor[..., None]
+    rows = weights.of(0)
+    nearer = _nearer(times.flatten(0, 1), rows, whole.flatten(0, 1)).unflatten(
+        0, factor.shape
+    )
+    bias = weights.biases(bank.expert[0, 0, 0])
+    return _Bank(nearer, (Product(times, rows),), factor[..., None] * bias)
+
+
+def _mixture(bank: BankCapture, weights: BankWeights, whole: Tensor) -> _Bank:
+    """Of a bank of experts, of which every token uses a few."""
+    factor = bank.weight * bank.scale[..., None]
+    multiple = bank.activation * factor[..., None]
+    written = torch.einsum("bps,bpsd->bpd", factor, weights.biases(bank.expert))
     nearer = torch.zeros_like(multiple)
     for expert in range(len(weights.w_down)):
         at = (bank.expert == expert).nonzero(as_tuple=True)
         if not len(at[0]):
             continue
-        rows, goal = weights.of(expert), whole[at[:2]]
-        times = multiple[at]
-        # One head whose keys are the neurons, one prompt of all positions.
-        nearer[at] = proximities_of_multiples(
-            times[None, None], rows[None, None], goal[None], causal=False
-        )[0, 0]
+        rows, times = weights.of(expert), multiple[at]
+        nearer[at] = _nearer(times, rows, whole[at[:2]])
         written.index_put_(at[:2], times @ rows, accumulate=True)
-    return nearer.flatten(2), written
+    return _Bank(nearer.flatten(2), (), written)
+
+
+def _nearer(
+    times: Float[Tensor, "position neuron"],
+    rows: Float[Tensor, "neuron d_model"],
+    whole: Float[Tensor, "position d_model"],
+) -> Float[Tensor, "position neuron"]:
+    """The proximity of every neuron's write at every position."""
+    # One head whose keys are the neurons, one prompt of all positions.
+    return proximities_of_multiples(
+        times[None, None], rows[None, None], Goal(whole[None]), causal=False
+    )[0, 0]
 
 
 def activations(

@@ -2,18 +2,32 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from math import factorial
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .kernels import compiled, in_threads, pieces
 from .ranking import leading, ranks
 
 LOGITS_AT_ONCE = 2**22
 """Logits that are taken to the reductions' dtype together: 16 MB."""
 
-LOGITS_IN_CACHE = 2**18
-"""Of them, those that the exponentials are taken of together."""
+IN_CACHE = 4096
+"""Logits whose exponentials are added up in float32 before the next ones."""
+
+
+SMALLEST = np.float32(-87)
+"""exp of what is smaller is no normal float32; it adds nothing to a sum above 1."""
+
+LOG2_E = np.float32(1.44269504)
+HALF = np.float32(0.5)
+LN_2 = np.float32(0.693359375)
+LN_2_REST = np.float32(-2.12194440e-4)
+SERIES = tuple(np.float32(1 / factorial(n)) for n in range(7, -1, -1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +62,8 @@ def predict(
 def _predict(logits: Tensor, due: Tensor) -> tuple[Tensor, ...]:
     highest, top = leading(logits, 1)
     own = logits.gather(-1, due[:, None]) - highest
-    rows = max(1, LOGITS_IN_CACHE // logits.shape[-1])
-    if not logits.is_cpu:
-        rows = len(logits)
-    sums = [
-        _exponential_sums(*some)
-        for some in zip(logits.split(rows), highest.split(rows), strict=True)
-    ]
-    total, weighted = (torch.cat(column) for column in zip(*sums, strict=True))
+    in_loop = logits.is_cpu and logits.dtype == torch.float32
+    total, weighted = (_sums_in_loop if in_loop else _sums)(logits, highest)
     return (
         top[:, 0],
         1 / total,
@@ -65,9 +73,52 @@ def _predict(logits: Tensor, due: Tensor) -> tuple[Tensor, ...]:
     )
 
 
-def _exponential_sums(logits: Tensor, highest: Tensor) -> tuple[Tensor, Tensor]:
+def _sums(logits: Tensor, highest: Tensor) -> tuple[Tensor, Tensor]:
     """The sums of exp(x) and of x exp(x), for x = logits - highest."""
     # The clamp is far below where exp underflows: it adds 0, not 0 * -inf.
     shifted = (logits - highest).clamp_min_(-1e4)
     weights = shifted.exp()
     return weights.sum(-1), torch.linalg.vecdot(weights, shifted)
+
+
+def _sums_in_loop(logits: Tensor, highest: Tensor) -> tuple[Tensor, Tensor]:
+    """The same in one pass over float32 logits, without what lies between."""
+    sums = torch.empty(2, len(logits), dtype=torch.float32)
+    given, top, out = logits.contiguous().numpy(), highest.numpy(), sums.numpy()
+    loop = compiled(_sums_loop)
+
+    def work(start: int, stop: int) -> None:
+        some = slice(start, stop)
+        loop(given[some], top[some, 0], out[:, some])
+
+    in_threads(work, pieces(len(logits)))
+    return sums[0], sums[1]
+
+
+def _sums_loop(logits: Any, highest: Any, sums: Any) -> None:
+    rows, vocab = logits.shape
+    for row in range(rows):
+        total, weighted = 0.0, 0.0
+        for start in range(0, vocab, IN_CACHE):
+            some = logits[row, start : min(start + IN_CACHE, vocab)]
+            part = weighted_part = highest.dtype.type(0)
+            for at in range(len(some)):
+                x = max(some[at] - highest[row], SMALLEST)
+                weight = _exp(x)
+                part += weight
+                weighted_part += weight * x
+            total += part
+            weighted += weighted_part
+        sums[0, row], sums[1, row] = total, weighted
+
+
+def _exp(x: Any) -> Any:
+    """exp of a float32 between SMALLEST and 0, to 1e-7: libraries' own is no vector
+    code. 2**k times a series of the rest (Cody & Waite 1980)."""
+    k = np.floor(x * LOG2_E + HALF)
+    rest = (x - k * LN_2) - k * LN_2_REST
+    series = SERIES[0]
+    for term in SERIES[1:]:
+        series = series * rest + term
+    power = np.int32((np.int32(k) + np.int32(127)) << np.int32(23))
+    return series * power.view(np.float32)

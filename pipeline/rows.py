@@ -107,44 +107,47 @@ def stored_edges(
     round_: Rounding,
 ) -> list[EdgeColumns]:
     """The parts of a step whose stored contribution is at or above the cutoff."""
-    valid = frame.valid
-    causal = torch.ones_like(pattern[0, 0], dtype=torch.bool).tril()
     # A part a little below the cutoff may be rounded up to it.
     floor = cutoff * (1 - 2**-7)
     found = []
     for kind, values in (("attn", step.attn), ("resid", step.resid), ("ffn", step.ffn)):
         if kind == "ffn" and not step.ffn.any():
             continue
-        if kind == "attn":
-            wanted = (values >= floor) & causal & valid[:, None, :, None]
-            row, head, query, key = wanted.nonzero(as_tuple=True)
-            exact = values[row, head, query, key]
-            attention = pattern[row, head, query, key] if len(row) else exact
-        else:
-            row, query = ((values >= floor) & valid).nonzero(as_tuple=True)
-            exact, key = values[row, query], query
-            head, attention = (
-                torch.full_like(row, -1),
-                torch.full_like(exact, torch.nan),
-            )
-        numbers = exact.float().cpu().numpy()
-        rounded = round_(numbers)
+        row, *head, query, key = _places(values, floor, frame)
+        at = (row, *head, query, key) if head else (row, query)
+        exact = values[at].float().cpu().numpy()
+        rounded = round_(exact)
         keep = rounded.astype(np.float64) >= cutoff
+        none = np.full(len(exact), np.nan, np.float32)
         found.append(
             EdgeColumns(
                 layer=layer,
                 step=name,
                 row=row.cpu().numpy()[keep],
                 kind=kind,
-                head=head.cpu().numpy()[keep].astype(np.int16),
+                head=(head[0] if head else torch.full_like(row, -1))
+                .cpu()
+                .numpy()[keep]
+                .astype(np.int16),
                 query=query.cpu().numpy()[keep].astype(np.int32),
                 key=key.cpu().numpy()[keep].astype(np.int32),
                 contribution=rounded[keep],
-                attention=attention.float().cpu().numpy()[keep],
-                exact=numbers[keep],
+                attention=(pattern[at].float().cpu().numpy() if head else none)[keep],
+                exact=exact[keep],
             )
         )
     return found
+
+
+def _places(values: Tensor, floor: float, frame: Frame) -> tuple[Tensor, ...]:
+    """Where parts of real positions are at or above the floor: (row, head, query, key),
+    or (row, query, query) for parts without a head."""
+    flat = (values >= floor).flatten()
+    places = flat.nonzero()[:, 0]
+    at = torch.unravel_index(places, values.shape)
+    row, query, key = at[0], at[-2] if len(at) == 4 else at[-1], at[-1]
+    inside = frame.valid[row, query] & (key <= query)
+    return tuple(index[inside] for index in (row, *at[1:-2], query, key))
 
 
 def edge_rows(edges: EdgeColumns, frame: Frame, round_: Rounding) -> Columns:
@@ -175,9 +178,9 @@ def step_rows(
 ) -> Columns:
     """Rows of `steps`: the exact totals by kind, and the mass that `edges` lacks."""
     valid = frame.valid.cpu().numpy()
-    kept = np.zeros(valid.shape, np.float64)
-    for some in edges:
-        np.add.at(kept, (some.row, some.query), some.exact)
+    place = np.concatenate([e.row * valid.shape[1] + e.query for e in edges])
+    exact_edges = np.concatenate([e.exact for e in edges])
+    kept = np.bincount(place, exact_edges, valid.size).reshape(valid.shape)
     totals = {
         "resid": step.resid,
         "attn": step.attn.sum((1, 3)),
@@ -203,7 +206,7 @@ def source_masks(
     ids: Int[Tensor, "batch position"],
     words: Int[Tensor, "batch position"],
     delimiters: Bool[Tensor, "batch position"],
-) -> Bool[Tensor, "batch source query key"]:
+) -> Bool[Tensor, "batch query key source"]:
     """Which keys are of which kind of source (SOURCES), for every query.
 
     `words` is -1 for tokens outside any word.
@@ -225,27 +228,34 @@ def source_masks(
         same_word & (key < query),
         delimiters[:, None, :] & everywhere,
     )
-    return torch.stack(masks, dim=1) & (key <= query)
+    return torch.stack(masks, dim=-1) & (key <= query)[..., None]
+
+
+def source_weights(
+    masks: Bool[Tensor, "batch query key source"], frame: Frame, dtype: torch.dtype
+) -> Float[Tensor, "batch query*key 1+source"]:
+    """What turns a head's map into its means over the real queries: of all sources
+    together, and of each kind."""
+    all_kinds = torch.cat([torch.ones_like(masks[..., :1]), masks], -1)
+    share = frame.valid.to(dtype) / frame.n_tokens[:, None]
+    return (all_kinds * share[:, :, None, None]).flatten(1, 2)
 
 
 def head_rows(
     attn: Float[Tensor, "batch head query key"],
-    sources: Bool[Tensor, "batch source query key"],
+    sources: Float[Tensor, "batch query*key 1+source"],
     frame: Frame,
     *,
     layer: int,
 ) -> Columns:
     """Rows of `heads`: means over the prompt's queries, from the full tensor."""
-    attn = attn * frame.valid[:, None, :, None]
-    n = frame.n_tokens.to(attn.dtype)[:, None]
-    total = attn.sum((2, 3)) / n
-    summed = torch.einsum("bhqk,bsqk->bhs", attn, sources.to(attn.dtype))
-    by_source = (summed / n[..., None]).float().cpu().numpy()
-    batch, heads = total.shape
+    batch, heads = attn.shape[:2]
+    means = (attn.flatten(2) @ sources).float().cpu().numpy()
+    total, by_source = means[..., 0], means[..., 1:]
     return {
         "prompt_id": np.repeat(frame.prompt_ids, heads),
         "layer": np.full(batch * heads, layer, np.int16),
         "head": np.tile(np.arange(heads, dtype=np.int16), batch),
-        "contribution": total.float().cpu().numpy().ravel(),
+        "contribution": total.ravel(),
         **{name: by_source[..., i].ravel() for i, name in enumerate(SOURCES)},
     }

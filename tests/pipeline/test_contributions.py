@@ -5,10 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from flowglass.pipeline import proximity_kernel
 from flowglass.pipeline.contributions import (
     Step,
-    closure,
     contributions,
     proximities_of_multiples,
     proximity,
@@ -105,51 +103,3 @@ def test_a_part_that_points_away_contributes_nothing() -> None:
     whole = torch.tensor([1.0, -2.0])
     assert proximity(-whole, whole) == 0
     assert proximity(whole, whole) == 3
-
-
-def test_closure_is_relative_to_the_largest_term() -> None:
-    """Cancelling terms do not exaggerate a rounding error; 0/0 is 0; NaN stays NaN."""
-    big = torch.full((1, 1, 2), 100.0)
-    small = torch.full((1, 1, 2), 1e-3)
-    assert closure(2 * small, small, big, -big).item() < 2e-5
-    assert closure(2 * small, small).item() == 1
-    assert closure(0 * big, 0 * big, 0 * big).item() == 0
-    assert closure(big * torch.nan, big).isnan().all()
-
-
-@given(
-    shape=SHAPES,
-    seed=st.integers(0, 2**16),
-    causal=st.booleans(),
-    dtype=st.sampled_from([torch.float32, torch.float64]),
-)
-@settings(deadline=None, max_examples=60)
-def test_the_fused_kernel_computes_the_same(
-    shape: tuple[int, int, int, int], seed: int, causal: bool, dtype: torch.dtype
-) -> None:
-    """The CPU's kernel and the plain form agree, whatever the shapes."""
-    batch, heads, n, width = shape
-    pattern = (
-        pattern_of(seed, batch, heads, n) if causal else draw(seed, *shape[:2], n, n)
-    )
-    values, whole = draw(seed, batch, heads, n, width), draw(seed, batch, n, width)
-    parts = [tensor.to(dtype) for tensor in (pattern, values, whole)]
-
-    found = proximity_kernel.proximities_of_multiples(*parts, causal=causal)
-
-    plain = proximities_of_multiples(*parts, causal=causal)
-    torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
-
-
-def test_the_fused_kernel_repeats_itself() -> None:
-    """Two calls give the same bits, also for more keys than a block holds."""
-    parts = draw(1, 1, 2, 9, 200), draw(2, 1, 2, 200, 16), draw(3, 1, 9, 16)
-
-    first, again = (
-        proximity_kernel.proximities_of_multiples(*parts, causal=False)
-        for _ in range(2)
-    )
-
-    assert torch.equal(first, again)
-    plain = proximities_of_multiples(*parts, causal=False)
-    torch.testing.assert_close(first, plain, atol=1e-5, rtol=1e-5)

@@ -103,7 +103,8 @@ def test_a_remainder_closes_with_anything(monkeypatch: Patch) -> None:
     assert cause_gap(model, "llama") < ROUNDING
 
     def remainder(attention: AttentionCapture, weights: OutputWeights) -> Tensor:
-        return attention.write - decompose.written_by_heads(attention, weights)
+        heads = decompose.head_outputs(attention, weights)
+        return attention.write - torch.einsum("bqhv,hvd->bqd", heads, weights.w_o)
 
     monkeypatch.setattr(decompose, "bias_part", remainder)
     patch_captures(monkeypatch, tile_values)

@@ -1,0 +1,68 @@
+"""What parts are compared with, in the form that the loops on a CPU read.
+
+See proximity_kernel.py for what it is good for.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .kernels import compiled, in_threads, pieces
+from .proximity_loop import CHUNK, FINENESS, GROUP, GROUPS_AT_ONCE, sort
+
+
+class Sorted(NamedTuple):
+    """Wholes as the loop reads them, [batch, query, ...]."""
+
+    patterns: NDArray[Any]
+    """The signs of each group of coordinates, a bit each: set where it is >= 0."""
+    order: NDArray[Any]
+    """Coordinates, those >= 0 first, each sign's by size."""
+    sizes: NDArray[Any]
+    """Their absolute values; both kinds are filled up to whole chunks with infinity."""
+    split: NDArray[Any]
+    """Where the negative ones start."""
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """What parts are compared with."""
+
+    whole: Float[Tensor, "batch query d_model"]
+
+    @cached_property
+    def sorted(self) -> Sorted:
+        """For the loop on a CPU."""
+        whole = self.whole.contiguous().flatten(0, 1)
+        double = whole.dtype == torch.float64
+        bits = whole.abs().view(torch.int64 if double else torch.int32).numpy()
+        given, (rows, width) = whole.numpy(), whole.shape
+        shift = (52 if double else 23) - FINENESS
+        padded = width + 2 * CHUNK
+        index = np.uint16 if width < 2**16 else np.uint32
+        found = Sorted(
+            np.zeros((rows, groups_of(width)), np.uint8),
+            np.zeros((rows, padded), index),
+            np.full((rows, padded), np.inf, given.dtype),
+            np.zeros(rows, np.int64),
+        )
+        loop = compiled(sort)
+
+        def work(start: int, stop: int) -> None:
+            some = slice(start, stop)
+            loop(given[some], bits[some], shift, *(array[some] for array in found))
+
+        in_threads(work, pieces(rows))
+        batch = len(self.whole)
+        return Sorted(*(array.reshape(batch, -1, *array.shape[1:]) for array in found))
+
+
+def groups_of(width: int) -> int:
+    """How many groups of coordinates a state has, filled up to whole slices."""
+    return -(-width // (GROUP * GROUPS_AT_ONCE)) * GROUPS_AT_ONCE

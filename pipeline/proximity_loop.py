@@ -1,0 +1,212 @@
+"""The loops of proximity_kernel.py, which says what they compute.
+
+They and their constants are in one file: a change of it is what numba's cache notices.
+"""
+
+from typing import Any
+
+import numpy as np
+
+CHUNK = 4
+"""Coordinates between two looks at whether there are more."""
+
+GROUP = 4
+"""Coordinates whose sums are looked up together."""
+
+GROUPS_AT_ONCE = 8
+"""Groups whose sums stay in the cache while the queries pass by."""
+
+FINENESS = 4
+"""Sizes are sorted by their exponent and this many bits of their mantissa."""
+
+BUCKETS = 512
+"""32 powers of two; what is smaller lies with the smallest."""
+
+NOTHING = 1e-30
+"""A coefficient this small changes no float32 sum; products with it would be denormal,
+which processors compute a hundred times slower."""
+
+
+def one_part(part: Any, whole: Any, out: Any) -> None:
+    zero = out.dtype.type(0)
+    for i in range(len(out)):
+        own, goal = part[i], whole[i]
+        total = zero
+        for d in range(len(goal)):
+            total += abs(goal[d]) - abs(goal[d] - own[d])
+        out[i] = max(total, zero)
+
+
+def sort(
+    whole: Any,
+    bits: Any,
+    shift: int,
+    patterns: Any,
+    order: Any,
+    sizes: Any,
+    split: Any,
+) -> None:
+    """Fill one row of a `Sorted` after the other: a counting sort."""
+    rows, width = whole.shape
+    ends = np.zeros(2 * BUCKETS, np.int64)
+    for i in range(rows):
+        own, values = bits[i], whole[i]
+        largest = own[0]
+        for d in range(width):
+            largest = max(largest, own[d])
+        lowest = (largest >> shift) - (BUCKETS - 1)
+        ends[:] = 0
+        positive = 0
+        for d in range(width):
+            bucket = max((own[d] >> shift) - lowest, 0)
+            if values[d] >= 0:
+                positive += 1
+            else:
+                bucket += BUCKETS
+            ends[bucket] += 1
+        for g in range(-(-width // GROUP)):
+            pattern = np.int64(0)
+            for d in range(g * GROUP, min((g + 1) * GROUP, width)):
+                pattern |= np.int64(values[d] >= 0) << (d % GROUP)
+            patterns[i, g] = pattern
+        split[i] = -(-positive // CHUNK) * CHUNK
+        at = 0
+        for bucket in range(2 * BUCKETS):
+            if bucket == BUCKETS:
+                at = split[i]
+            n = ends[bucket]
+            ends[bucket] = at
+            at += n
+        for d in range(width):
+            bucket = max((own[d] >> shift) - lowest, 0)
+            if not values[d] >= 0:
+                bucket += BUCKETS
+            at = ends[bucket]
+            ends[bucket] = at + 1
+            order[i, at] = d
+            sizes[i, at] = abs(values[d])
+
+
+def many_parts(
+    all_times: Any,
+    all_turned: Any,
+    which: Any,
+    lanes: int,
+    causal: bool,
+    all_patterns: Any,
+    all_order: Any,
+    all_sizes: Any,
+    all_split: Any,
+    result: Any,
+) -> None:
+    """Fill `result` [batch, head, query, key] for a range of keys of one head.
+
+    `which`: prompt and head, the same inside the tile `all_turned` [batch, head,
+    d_model, key], and the keys.
+    """
+    b, h, tile_b, tile_h, begin, end = which
+    times, turned, out = all_times[b, h], all_turned[tile_b, tile_h], result[b, h]
+    patterns, order = all_patterns[b], all_order[b]
+    sizes, split = all_sizes[b], all_split[b]
+    queries, kind = len(times), out.dtype.type
+    zero, two = kind(0), kind(2)
+    # Within a bucket sizes are in any order: they differ by less than this.
+    slack = kind(1 + 2.0**-FINENESS)
+    # Coordinates that fill up the last group are 0.
+    block = np.zeros((patterns.shape[1] * GROUP, lanes), out.dtype)
+    pulls = np.zeros((queries, lanes), out.dtype)
+    sums = np.zeros((GROUPS_AT_ONCE, 2**GROUP, lanes), out.dtype)
+    longest = np.zeros(lanes, out.dtype)
+    along, part, minus, over = pulls[0] * 0, longest * 0, longest * 0, longest * 0
+    for start in range(begin, end, lanes):
+        stop = min(start + lanes, end)
+        first = start if causal else 0
+        _pack(turned, start, stop, block, longest)
+        _pull(block, patterns[first:], sums, pulls[first:])
+        part[:] = zero
+        minus[:] = zero
+        for i in range(first, queries):
+            own, pull, result = times[i, start:stop], pulls[i], out[i, start:stop]
+            for k in range(stop - start):
+                along[k] = own[k] * pull[k]
+                toward = along[k] > zero and abs(own[k]) > NOTHING
+                part[k] = own[k] if toward else zero
+                minus[k] = -part[k]
+                over[k] = zero
+            reach = zero
+            for k in range(lanes):
+                reach = max(reach, abs(part[k]) * longest[k])
+            if reach > zero:
+                reach *= slack
+                at = split[i]
+                _overshoot(block, order[i, :at], sizes[i, :at], reach, part, over)
+                _overshoot(block, order[i, at:], sizes[i, at:], reach, minus, over)
+                for k in range(stop - start):
+                    found = max(along[k] - two * over[k], zero)
+                    result[k] = found if part[k] != zero else zero
+
+
+def _pack(turned: Any, start: int, stop: int, block: Any, longest: Any) -> None:
+    """Copy some vectors of `turned` [d_model, key] to `block`; each one's max |u_d|."""
+    longest[:] = 0
+    for d in range(len(turned)):
+        row, given = block[d], turned[d, start:stop]
+        for k in range(stop - start):
+            row[k] = given[k]
+            longest[k] = max(longest[k], abs(given[k]))
+
+
+def _pull(block: Any, patterns: Any, sums: Any, pulls: Any) -> None:
+    """The dot products of signs with the vectors of a block, [query, key]."""
+    queries, groups = patterns.shape
+    lanes = block.shape[1]
+    pulls[:] = 0
+    s0, s1, s2, s3 = sums[0], sums[1], sums[2], sums[3]
+    s4, s5, s6, s7 = sums[4], sums[5], sums[6], sums[7]
+    for g in range(0, groups, GROUPS_AT_ONCE):
+        _look_up(block[g * GROUP : (g + GROUPS_AT_ONCE) * GROUP], sums)
+        for i in range(queries):
+            own, pull = patterns[i, g : g + GROUPS_AT_ONCE], pulls[i]
+            r0, r1, r2, r3 = s0[own[0]], s1[own[1]], s2[own[2]], s3[own[3]]
+            r4, r5, r6, r7 = s4[own[4]], s5[own[5]], s6[own[6]], s7[own[7]]
+            for k in range(lanes):
+                pull[k] += ((r0[k] + r1[k]) + (r2[k] + r3[k])) + (
+                    (r4[k] + r5[k]) + (r6[k] + r7[k])
+                )
+
+
+def _look_up(block: Any, sums: Any) -> None:
+    """The sums of each group of coordinates with every pattern of signs."""
+    lanes = block.shape[1]
+    plus, less = sums.dtype.type(1), sums.dtype.type(-1)
+    for g in range(GROUPS_AT_ONCE):
+        at = g * GROUP
+        u0, u1, u2, u3 = block[at], block[at + 1], block[at + 2], block[at + 3]
+        for pattern in range(2**GROUP):
+            row = sums[g, pattern]
+            s0 = plus if pattern & 1 else less
+            s1 = plus if pattern & 2 else less
+            s2 = plus if pattern & 4 else less
+            s3 = plus if pattern & 8 else less
+            for k in range(lanes):
+                row[k] = (s0 * u0[k] + s1 * u1[k]) + (s2 * u2[k] + s3 * u3[k])
+
+
+def _overshoot(
+    block: Any, order: Any, sizes: Any, reach: Any, part: Any, over: Any
+) -> None:
+    """Add to `over` by how much parts of the whole's sign exceed it, coordinate by
+    coordinate, until the sizes are out of reach."""
+    zero, lanes = over.dtype.type(0), len(over)
+    for j in range(0, len(order) - CHUNK + 1, CHUNK):
+        if sizes[j] >= reach:
+            break
+        # Four at a time share every load and store of `over`.
+        u0, u1 = block[order[j]], block[order[j + 1]]
+        u2, u3 = block[order[j + 2]], block[order[j + 3]]
+        y0, y1, y2, y3 = sizes[j], sizes[j + 1], sizes[j + 2], sizes[j + 3]
+        for k in range(lanes):
+            a = part[k]
+            over[k] += (max(a * u0[k] - y0, zero) + max(a * u1[k] - y1, zero)) + (
+                max(a * u2[k] - y2, zero) + max(a * u3[k] - y3, zero)
+            )

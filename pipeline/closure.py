@@ -22,9 +22,8 @@ from torch import Tensor
 SKETCH = 16
 """Vectors of random signs."""
 
-LOOKED_AT = 4
+LOOKED_AT = 2
 """Positions of each prompt where the parts are summed."""
-
 
 SAME = 1 + 1e-3
 """Closures this near to each other are one fault, seen in two steps: the first one is

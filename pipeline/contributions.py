@@ -43,12 +43,15 @@ def proximities_of_multiples(
     *,
     causal: bool,
     tile: int | None = None,
+    of_tile: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> Float[Tensor, "batch head query key"]:
     """The proximity of every part `coefficient[h, i, j] * vectors[h, j]` to `whole[i]`.
 
-    Works on about `tile` floats at a time. With `causal` only on the keys that a tile's
-    queries can see: those after the query must have a coefficient of 0.
+    Works on about `tile` floats at a time, with `of_tile` (`all_proximities` unless
+    given). With `causal` only on the keys that a tile's queries can see: those after
+    the query must have a coefficient of 0.
     """
+    of_tile = of_tile or all_proximities
     batch, heads, n_queries, n_keys = coefficient.shape
     tile = tile or (TILE_ON_CPU if coefficient.is_cpu else TILE_ELSEWHERE)
     width = whole.shape[-1]
@@ -68,13 +71,23 @@ def proximities_of_multiples(
         head = slice(h, h + heads_at_once)
         query = slice(q, q + queries_at_once)
         key = slice(k, min(k + keys_at_once, query.stop if causal else n_keys))
-        goal = whole[some, None, query, None]
-        times = coefficient[some, head, query, key, None]
-        part = times * vectors[some, head, None, key]
-        rest = part.sub_(goal).abs_()
-        nearer = torch.sub(goal.abs(), rest, out=rest).sum(-1)
-        result[some, head, query, key] = nearer.clamp_min_(0)
+        result[some, head, query, key] = of_tile(
+            coefficient[some, head, query, key],
+            vectors[some, head, key],
+            whole[some, query],
+        )
     return result
+
+
+def all_proximities(
+    coefficient: Float[Tensor, "batch head query key"],
+    vectors: Float[Tensor, "batch head key d_model"],
+    whole: Float[Tensor, "batch query d_model"],
+) -> Float[Tensor, "batch head query key"]:
+    """`proximities_of_multiples` at once: one float for every coordinate of every part,
+    unless a compiler fuses the sum."""
+    part = coefficient[..., None] * vectors[:, :, None]
+    return proximity(part, whole[:, None, :, None])
 
 
 @dataclass(frozen=True, eq=False)

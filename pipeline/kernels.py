@@ -1,16 +1,19 @@
 """How hot loops are compiled and spread over the cores; each lies beside its maths.
 
 numba compiles plain loops over arrays, on a CPU only: it needs no compiler on the
-machine, takes a second the first time and remembers the result on disk. On a CUDA
-device PyTorch compiles the tensor form of the same mathematics (Triton), and any other
-device runs that form as it is. Every form gives the same bits on every call, and each
+machine, takes seconds the first time and remembers the result on disk. On a CUDA device
+PyTorch compiles the tensor form of the same mathematics (Triton), and any other device
+runs that form as it is. Every form gives the same bits on every call, and each
 is tested against the plain one.
 """
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from importlib.util import find_spec
 from itertools import pairwise
+from os import environ
+from shutil import which
 from types import FunctionType
 from typing import Any
 
@@ -22,7 +25,19 @@ Loop = Callable[..., Any]
 
 def name_of(device: torch.device) -> str:
     """The kind of kernels used on a device, as `runs.config` says it."""
-    return {"cpu": "numba", "cuda": "torch.compile"}.get(device.type, "torch")
+    if device.type == "cpu":
+        return "numba"
+    return "torch.compile" if can_fuse(device) else "torch"
+
+
+def can_fuse(device: torch.device) -> bool:
+    """Whether PyTorch can compile for a device here: Triton needs a C compiler."""
+    compilers = (environ.get("CC"), "cc", "gcc", "clang")
+    return (
+        device.type == "cuda"
+        and find_spec("triton") is not None
+        and any(which(name) for name in compilers if name)
+    )
 
 
 @cache

@@ -12,7 +12,7 @@ from torch import Tensor
 from .layer import FfnCapture, FfnWeights
 from .neuron_step import activations, places
 from .ranking import leading
-from .rows import Columns, Frame, Rounding
+from .rows import Columns, Frame, Rounding, just_below
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,8 @@ def top_neurons(
     round_: Rounding,
 ) -> TopNeurons:
     """The k neurons that contribute most; among equals the lowest place comes first."""
-    values, flat = leading(contribution.flatten(0, 1), k)
+    floor = just_below(cutoff)
+    values, flat = leading(contribution.flatten(0, 1), k, floor=floor)
     shape = (*contribution.shape[:2], -1)
     candidate = flat.reshape(shape)
     rounded = round_(values.float().cpu().numpy())

@@ -15,28 +15,34 @@ For a part a * u and the whole y, with s = sign(y),
 Both terms are as small as the part, so small parts lose nothing to cancellation.
 """
 
+from collections.abc import Callable
 from itertools import product
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from . import contributions
 from .goal import Goal
-from .kernels import compiled, in_threads, pieces
-from .proximity_loop import many_parts, one_part
+from .kernels import can_fuse, compiled, fused, in_threads, pieces
+from .proximity_loop import (
+    look_up_pulls,
+    multiples,
+    one_part,
+    products,
+)
 
 LANES = 64
-"""Vectors that stay in the cache while the queries pass by; at most, where there are
-few,"""
+"""Vectors that stay in the cache while the queries pass by, at most."""
 
 MANY = 512
-"""and twice as many where there are so many vectors."""
+"""Where there are so many vectors, twice as many stay."""
 
-TILE_ON_CPU = 2**20
-"""Floats of the vectors that exist at once: 4 MB stay in the cache."""
-
-TILE_ELSEWHERE = 2**27
+TILE = 2**27
+"""Floats of the vectors that exist at once on another device."""
 
 
 def proximity(
@@ -71,13 +77,17 @@ def proximities_of_multiples(
     With `causal`, keys after the query must have a coefficient of 0.
     """
     if not coefficient.is_cpu:
-        return contributions.proximities_of_multiples(
-            coefficient, vectors, goal.whole, causal=causal
-        )
-    coefficient = coefficient.contiguous()
-    result = torch.zeros_like(coefficient)
-    turned = vectors.transpose(2, 3).contiguous()
-    _fill(result, coefficient, turned, goal, causal=causal)
+        return _in_tensors(coefficient, vectors, goal.whole, causal=causal)
+    vectors, by_row = _as_they_lie(vectors)
+    result = torch.zeros_like(coefficient, memory_format=torch.contiguous_format)
+    loop, wholes = compiled(multiples), goal.sorted
+    times, of, out = _arrays(coefficient, vectors, result)
+    _in_threads(
+        lambda which, lanes: loop(
+            times, of, by_row, which, lanes, causal, *wholes, out
+        ),
+        coefficient,
+    )
     return result
 
 
@@ -89,53 +99,91 @@ def proximities_of_products(
 ) -> Float[Tensor, "batch head query key"]:
     """The same, causal, for the vectors `value[h, j] @ output[h]`, of which no more
     than a tile exists at once."""
+    if not coefficient.is_cpu:
+        return products_in_tiles(coefficient, value, output, goal)
+    batch, heads, queries, _ = coefficient.shape
+    # What pulls a vector is the signs, through the head's output, on its value.
+    rows, by_row = _as_they_lie(output.flatten(0, 1)[None, None])
+    signs = goal.sorted.patterns.reshape(1, batch * queries, -1)
+    back = _pulls(signs, rows, by_row=by_row).reshape(batch, queries, heads, -1)
+    pulls = back.transpose(1, 2) @ value.transpose(2, 3)
+    result = torch.zeros_like(coefficient, memory_format=torch.contiguous_format)
+    loop, wholes = compiled(products), goal.sorted
+    times, along, of, by, out = _arrays(
+        coefficient, pulls, value, output.transpose(1, 2), result
+    )
+    _in_threads(
+        lambda which, lanes: loop(times, along, of, by, which, lanes, *wholes, out),
+        coefficient,
+    )
+    return result
+
+
+def products_in_tiles(
+    coefficient: Tensor, value: Tensor, output: Tensor, goal: Goal
+) -> Tensor:
+    """`proximities_of_products` on any other device."""
     batch, heads, _, keys = coefficient.shape
-    coefficient = coefficient.contiguous()
     result = torch.zeros_like(coefficient)
-    most = TILE_ON_CPU if coefficient.is_cpu else TILE_ELSEWHERE
     per_head = keys * output.shape[-1]
-    heads_at_once = min(heads, max(1, most // per_head))
-    prompts_at_once = max(1, most // (per_head * heads))
+    heads_at_once = min(heads, max(1, TILE // per_head))
+    prompts_at_once = max(1, TILE // (per_head * heads))
     for b, h in product(
         range(0, batch, prompts_at_once), range(0, heads, heads_at_once)
     ):
         some, own = slice(b, b + prompts_at_once), slice(h, h + heads_at_once)
-        values = value[some, own].transpose(2, 3)
-        turned = output[own].transpose(1, 2) @ values
-        if coefficient.is_cpu:
-            _fill(result, coefficient, turned, goal, at=(b, h), causal=True)
-        else:
-            result[some, own] = contributions.proximities_of_multiples(
-                coefficient[some, own],
-                turned.transpose(2, 3),
-                goal.whole[some],
-                causal=True,
-            )
+        vectors = value[some, own] @ output[own]
+        result[some, own] = _in_tensors(
+            coefficient[some, own], vectors, goal.whole[some], causal=True
+        )
     return result
 
 
-def _fill(
-    result: Tensor,
-    coefficient: Tensor,
-    turned: Tensor,
-    goal: Goal,
-    *,
-    causal: bool,
-    at: tuple[int, int] = (0, 0),
-) -> None:
-    """Run the loop over every head of a tile of vectors [batch, head, d_model, key],
-    whose first prompt and head are `at`."""
-    loop, wholes = compiled(many_parts), goal.sorted
-    times, of, out = (tensor.numpy() for tensor in (coefficient, turned, result))
-    batch, heads, _, keys = of.shape
+def _in_tensors(
+    coefficient: Tensor, vectors: Tensor, whole: Tensor, *, causal: bool
+) -> Tensor:
+    """The sum over all coordinates, on another device: fused where that is possible."""
+    plain = contributions.all_proximities
+    of_tile = fused(plain) if can_fuse(coefficient.device) else plain
+    return contributions.proximities_of_multiples(
+        coefficient, vectors, whole, causal=causal, of_tile=of_tile
+    )
+
+
+def _as_they_lie(
+    vectors: Float[Tensor, "batch head key d_model"],
+) -> tuple[Tensor, bool]:
+    """Vectors as [batch, head, key, d_model] (then true), or with the last two axes
+    turned, without copying them if possible."""
+    turned = vectors.transpose(2, 3)
+    return (turned, False) if turned.is_contiguous() else (vectors.contiguous(), True)
+
+
+def _pulls(
+    patterns: NDArray[np.uint8], vectors: Tensor, *, by_row: bool
+) -> Float[Tensor, "batch head query key"]:
+    """The dot products of the signs of wholes, [batch, query, group], with vectors."""
+    keys = vectors.shape[2 if by_row else 3]
+    pulls = vectors.new_empty(*vectors.shape[:2], patterns.shape[1], keys)
+    loop, (of, out) = compiled(look_up_pulls), _arrays(vectors, pulls)
+    _in_threads(
+        lambda which, lanes: loop(patterns, of, by_row, which, lanes, out), pulls
+    )
+    return pulls
+
+
+def _arrays(*tensors: Tensor) -> list[NDArray[Any]]:
+    return [tensor.contiguous().numpy() for tensor in tensors]
+
+
+def _in_threads(work: Callable[..., None], parts: Tensor) -> None:
+    """Call `work` with every head's ranges of keys, and how many of them at once."""
+    batch, heads, _, keys = parts.shape
     lanes = min(LANES if keys < MANY else 2 * LANES, -(-keys // 16) * 16)
-
-    def work(b: int, h: int, start: int, stop: int) -> None:
-        some = (at[0] + b, at[1] + h, b, h, start * lanes, min(keys, stop * lanes))
-        loop(times, of, some, lanes, causal, *wholes, out)
-
     cuts = pieces(-(-keys // lanes), of=batch * heads)
     in_threads(
-        work,
+        lambda b, h, start, stop: work(
+            (b, h, start * lanes, min(keys, stop * lanes)), lanes
+        ),
         ((b, h, *cut) for b in range(batch) for h in range(heads) for cut in cuts),
     )

@@ -3,6 +3,7 @@
 Ranks start at 0, the best. There must be no NaN: logits are finite.
 """
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -20,25 +21,31 @@ SCORES_IN_CACHE = 2048
 
 
 def leading(
-    scores: Float[Tensor, "row vocab"], k: int, *, sign: int = 1
+    scores: Float[Tensor, "row vocab"],
+    k: int,
+    *,
+    sign: int = 1,
+    floor: float = -inf,
 ) -> tuple[Float[Tensor, "row rank"], Int[Tensor, "row rank"]]:
     """The k highest scores of every row and where they are, the highest first.
 
-    With sign -1 the k lowest, the lowest first.
+    With sign -1 the k lowest, the lowest first. Scores below the floor (times the sign)
+    are not looked for: a row with fewer than k others ends in zeros.
 
     >>> leading(torch.tensor([[1.0, 3.0, 3.0, 0.0, 1.0]]), 3)
     (tensor([[3., 3., 1.]]), tensor([[1, 2, 0]]))
     """
     k = min(k, scores.shape[-1])
     if not scores.is_cpu:
-        return leading_in_torch(scores, k, sign=sign)
+        return leading_in_torch(scores, k, sign=sign, floor=floor)
     loop = compiled(_leading_loop)
-    values, ids = scores.new_empty(len(scores), k), torch.empty(len(scores), k).long()
+    values, ids = scores.new_zeros(len(scores), k), torch.zeros(len(scores), k).long()
     given, best, places = scores.contiguous().numpy(), values.numpy(), ids.numpy()
 
     def work(start: int, stop: int) -> None:
         some = slice(start, stop)
-        loop(given[some], given.dtype.type(sign), best[some], places[some])
+        kind = given.dtype.type
+        loop(given[some], kind(sign), kind(floor), best[some], places[some])
 
     if k:
         in_threads(work, pieces(len(scores)))
@@ -67,7 +74,9 @@ def ranks(
     return found
 
 
-def leading_in_torch(scores: Tensor, k: int, *, sign: int = 1) -> tuple[Tensor, Tensor]:
+def leading_in_torch(
+    scores: Tensor, k: int, *, sign: int = 1, floor: float = -inf
+) -> tuple[Tensor, Tensor]:
     """`leading` in tensor operations, for any device."""
     if k == 0:
         return scores[:, :0], scores[:, :0].long()
@@ -81,7 +90,8 @@ def leading_in_torch(scores: Tensor, k: int, *, sign: int = 1) -> tuple[Tensor, 
     ids = ids.sort(-1).values
     values = signed.gather(-1, ids)
     values, order = values.sort(stable=True, dim=-1, descending=True)
-    return values * sign, ids.gather(-1, order)
+    found = values >= floor
+    return torch.where(found, values * sign, 0), ids.gather(-1, order) * found
 
 
 def ranks_in_torch(scores: Tensor, ids: Tensor) -> Tensor:
@@ -95,23 +105,22 @@ def ranks_in_torch(scores: Tensor, ids: Tensor) -> Tensor:
     return found
 
 
-def _leading_loop(scores: Any, sign: Any, values: Any, ids: Any) -> None:
+def _leading_loop(scores: Any, sign: Any, floor: Any, values: Any, ids: Any) -> None:
     rows, vocab = scores.shape
     k = values.shape[1]
     for row in range(rows):
         filled = 0
         for start in range(0, vocab, BLOCK):
             stop = min(start + BLOCK, vocab)
-            if filled == k:
-                block = scores[row, start:stop]
-                top = sign * block[0]
-                for at in range(len(block)):
-                    top = max(top, sign * block[at])
-                if top <= values[row, k - 1]:
-                    continue
+            block = scores[row, start:stop]
+            top = sign * block[0]
+            for at in range(len(block)):
+                top = max(top, sign * block[at])
+            if top < floor or (filled == k and top <= values[row, k - 1]):
+                continue
             for token in range(start, stop):
                 score = sign * scores[row, token]
-                if filled == k and score <= values[row, k - 1]:
+                if score < floor or (filled == k and score <= values[row, k - 1]):
                     continue
                 filled = min(filled + 1, k)
                 at = filled - 1
@@ -121,7 +130,7 @@ def _leading_loop(scores: Any, sign: Any, values: Any, ids: Any) -> None:
                     at -= 1
                 values[row, at] = score
                 ids[row, at] = token
-        for at in range(k):
+        for at in range(filled):
             values[row, at] *= sign
 
 

@@ -41,6 +41,11 @@ def rounding(precision: Precision) -> Rounding:
     return round_mantissa if precision == "rounded" else lambda values: values
 
 
+def just_below(cutoff: float) -> float:
+    """What may be rounded up to the cutoff is not below this."""
+    return cutoff * (1 - 2**-7)
+
+
 def as_table(name: str, parts: Sequence[Columns]) -> pa.Table:
     """The parts' columns one after another, in the table's own schema."""
     schema = TABLES[name].schema
@@ -107,8 +112,7 @@ def stored_edges(
     round_: Rounding,
 ) -> list[EdgeColumns]:
     """The parts of a step whose stored contribution is at or above the cutoff."""
-    # A part a little below the cutoff may be rounded up to it.
-    floor = cutoff * (1 - 2**-7)
+    floor = just_below(cutoff)
     found = []
     for kind, values in (("attn", step.attn), ("resid", step.resid), ("ffn", step.ffn)):
         if kind == "ffn" and not step.ffn.any():

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from flowglass.pipeline import contributions
+from flowglass.pipeline import contributions, proximity_kernel
 from flowglass.pipeline.goal import Goal
 from flowglass.pipeline.proximity_kernel import (
     LANES,
@@ -102,18 +102,49 @@ def test_products_are_the_vectors_they_make(
     assert_same(found, coefficient, vectors, whole, size=size)
 
 
-def test_tiles_of_prompts_and_heads_change_nothing(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("floats", [1, 20 * 32 * 2, 20 * 32 * 4 * 2])
+def test_products_on_other_devices(
+    floats: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However few vectors exist at once, the proximities are the same, bit for bit."""
-    coefficient = draw(0, 3, 4, 20, 20).float().tril()
-    value, output = draw(3, 3, 4, 20, 6).float(), draw(6, 4, 6, 32).float()
-    goal = Goal(draw(9, 3, 20, 32).float())
-    at_once = proximities_of_products(coefficient, value, output, goal)
-    for floats in (1, 20 * 32 * 2, 20 * 32 * 4 * 2):
-        monkeypatch.setattr("flowglass.pipeline.proximity_kernel.TILE_ON_CPU", floats)
-        tiled = proximities_of_products(coefficient, value, output, goal)
-        assert torch.equal(tiled, at_once)
+    """The form for any device agrees, however few vectors exist at once."""
+    coefficient = draw(0, 3, 4, 20, 20).tril()
+    value, output = draw(3, 3, 4, 20, 6), draw(6, 4, 6, 32)
+    goal = Goal(draw(9, 3, 20, 32))
+    monkeypatch.setattr(proximity_kernel, "TILE", floats)
+
+    found = proximity_kernel.products_in_tiles(coefficient, value, output, goal)
+
+    due = proximities_of_products(coefficient, value, output, goal)
+    torch.testing.assert_close(found, due, rtol=1e-9, atol=1e-9)
+
+
+def test_the_form_that_is_compiled_for_a_gpu() -> None:
+    """One graph whatever the shapes, without a break, and it computes the same."""
+    work = torch.compile(
+        contributions.all_proximities,
+        backend="aot_eager",
+        fullgraph=True,
+        dynamic=True,
+    )
+    for n, width in ((7, 24), (12, 40)):
+        parts = draw(n, 2, 3, n, n), draw(n, 2, 3, n, width), draw(n, 2, n, width)
+        found = contributions.proximities_of_multiples(
+            *parts, causal=False, tile=5000, of_tile=work
+        )
+        due = proximities_of_multiples(*parts[:2], Goal(parts[2]), causal=False)
+        torch.testing.assert_close(found, due, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_vectors_are_read_as_they_lie(turned: bool) -> None:
+    """Weights of [out, in] and of [in, out] give the same bits."""
+    coefficient, vectors = draw(0, 1, 1, 6, 150).float(), draw(1, 1, 1, 150, 40).float()
+    goal = Goal(draw(2, 1, 6, 40).float())
+    due = proximities_of_multiples(coefficient, vectors, goal, causal=False)
+    if turned:
+        vectors = vectors.transpose(2, 3).contiguous().transpose(2, 3)
+    found = proximities_of_multiples(coefficient, vectors, goal, causal=False)
+    assert torch.equal(found, due)
 
 
 def test_calls_repeat_themselves() -> None:

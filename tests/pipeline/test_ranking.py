@@ -46,6 +46,27 @@ def test_leading_is_the_beginning_of_a_full_sort(
     assert torch.equal(plain[1], ids)
 
 
+@given(tied_scores(), st.integers(0, 9), st.integers(-3, 3), st.sampled_from([1, -1]))
+@settings(deadline=None)
+def test_what_is_below_the_floor_is_left_out(
+    scores: Tensor, k: int, floor: int, sign: int
+) -> None:
+    """Those at or above it lead as ever; the rest of a row is 0."""
+    values, ids = leading(scores, k, sign=sign, floor=floor)
+
+    for row, own_values, own_ids in zip(scores, values, ids, strict=True):
+        above = [t for t in sorted_ids(row[None] * sign)[0] if row[t] * sign >= floor]
+        n = min(k, len(above))
+        assert own_ids.tolist()[:n] == above[:k]
+        assert own_values.tolist()[:n] == row[above[:k]].tolist()
+        assert not own_values[n:].any()
+        assert not own_ids[n:].any()
+    k = min(k, scores.shape[1])
+    plain = leading_in_torch(scores, k, sign=sign, floor=floor)
+    assert torch.equal(plain[0], values)
+    assert torch.equal(plain[1], ids)
+
+
 @given(tied_scores(), st.data())
 @settings(deadline=None)
 def test_ranks_are_places_in_a_full_sort(scores: Tensor, data: st.DataObject) -> None:

@@ -185,5 +185,5 @@ def _in_threads(work: Callable[..., None], parts: Tensor) -> None:
         lambda b, h, start, stop: work(
             (b, h, start * lanes, min(keys, stop * lanes)), lanes
         ),
-        ((b, h, *cut) for b in range(batch) for h in range(heads) for cut in cuts),
+        ((b, h, *cut) for h in range(heads) for b in range(batch) for cut in cuts),
     )

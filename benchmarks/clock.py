@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
-from flowglass.pipeline import analyse
+from flowglass.pipeline import analyse, layer_rows
 
 STAGES = {
     "attention_parts": "contributions",
@@ -27,7 +27,7 @@ STAGES = {
     "meanings": "projections",
     "as_table": "writing",
 }
-"""The functions that `analyse` calls, and the stages they belong to."""
+"""The functions that a batch goes through, and the stages they belong to."""
 
 CAPTURE = "forward, capture"
 """The stage of all the rest: the model's own forward pass, and reading it."""
@@ -43,14 +43,15 @@ class Clock(ExitStack):
             self._wrap(name, stage)
 
     def _wrap(self, name: str, stage: str) -> None:
-        work: Callable[..., Any] = getattr(analyse, name)
+        owner = analyse if hasattr(analyse, name) else layer_rows
+        work: Callable[..., Any] = getattr(owner, name)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             with self.counting(stage):
                 result = work(*args, **kwargs)
                 return list(result) if isinstance(result, Iterator) else result
 
-        self.enter_context(patch.object(analyse, name, timed))
+        self.enter_context(patch.object(owner, name, timed))
 
     def counting(self, stage: str) -> ExitStack:
         """A context whose time belongs to a stage."""

@@ -8,73 +8,29 @@
 6. A prompt whose parts do not sum to the whole goes to `quarantine` instead.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from flowglass.store.rollup import component_stats
 
 from .attribution import ask, attribution_rows
-from .batch import Batch, pad, sources_of
+from .batch import Batch, pad
 from .capture import stream
-from .closure import SAME
-from .contributions import Step
-from .decompose import attention_parts, steps
-from .dense_rows import tensor_rows
 from .history import History
-from .layer import LayerCapture, LayerWeights
+from .layer_rows import LayerRows, OnStep, WorstClosure
 from .model import CLOSURE_BOUNDS, LoadedModel
-from .neuron_step import neuron_step
-from .neurons import TopNeurons, neuron_rows, no_neurons, top_neurons
 from .predictions import Prediction
 from .projections import Projector
 from .prompt_rows import predict_next, prompt_rows, target_rows, token_rows
 from .prompts import TokenisedPrompt
 from .route_rows import RouteRows, route_rows
-from .rows import (
-    Columns,
-    EdgeColumns,
-    as_table,
-    edge_rows,
-    head_rows,
-    rounding,
-    step_rows,
-    stored_edges,
-)
+from .rows import Columns, as_table
 from .selection import select
 from .settings import Settings
 from .text import TokenText
-
-OnStep = Callable[[int, str, Step, Tensor], None]
-"""(layer, step, contributions, attention pattern), while the layer is at hand."""
-
-
-@dataclass(eq=False)
-class WorstClosure:
-    """The largest closure of each prompt so far, and where it was; [batch]."""
-
-    error: NDArray[np.float64]
-    step: list[str]
-    layer: list[int]
-
-    @staticmethod
-    def of(n_prompts: int) -> "WorstClosure":
-        return WorstClosure(np.zeros(n_prompts), [""] * n_prompts, [0] * n_prompts)
-
-    def see(self, layer: int, step: str, error: Tensor, valid: Tensor) -> None:
-        """Take in the closure of one step, [batch, query]."""
-        errors = torch.where(valid, error, 0).double().cpu().numpy()
-        # NaN is never larger than anything: count it as worse than everything.
-        worst = np.where(np.isnan(errors), np.inf, errors).max(1)
-        for row in np.flatnonzero(worst > self.error * SAME):
-            self.error[row], self.step[row], self.layer[row] = worst[row], step, layer
 
 
 def analyse(
@@ -90,87 +46,30 @@ def analyse(
     A prompt's rows do not depend on what else is in the batch, up to float32 rounding.
     """
     batch = pad(prompts, model.device)
-    frame, sources = batch.frame, sources_of(batch, model.weights.dtype)
-    round_ = rounding(settings.precision)
-    columns: dict[str, list[Columns]] = defaultdict(list)
-    graph: list[EdgeColumns] = []
-    closure = WorstClosure.of(len(prompts))
-    history = History.of(batch)
-
-    def record(layer: int, name: str, step: Step, error: Tensor, on: Tensor) -> None:
-        closure.see(layer, name, error, frame.valid)
-        edges = stored_edges(
-            step,
-            on,
-            frame,
-            layer=layer,
-            name=name,
-            cutoff=settings.cutoff,
-            round_=round_,
-        )
-        graph.extend(edges)
-        columns["edges"] += [edge_rows(some, frame, round_) for some in edges]
-        columns["steps"].append(
-            step_rows(step, edges, frame, layer=layer, name=name, round_=round_)
-        )
-        if on_step is not None:
-            on_step(layer, name, step, on)
-
-    def leading_neurons(
-        layer: int, capture: LayerCapture, weights: LayerWeights
-    ) -> TopNeurons:
-        if not (settings.neurons and capture.ffn.banks):
-            return no_neurons(capture.resid_post)
-        shares, error = neuron_step(capture, weights)
-        closure.see(layer, "neuron", error, frame.valid)
-        return top_neurons(
-            shares,
-            capture.ffn,
-            weights.ffn,
-            settings.neurons,
-            cutoff=settings.cutoff,
-            round_=round_,
-        )
-
-    def consume(layer: int, capture: LayerCapture) -> None:
-        weights, pattern = model.weights[layer], capture.attention.pattern
-        parts = attention_parts(capture.attention, weights.attention)
-        for name, step, error in steps(capture, weights, parts):
-            record(layer, name, step, error, pattern)
-            if not step.attn.shape[1]:
-                continue
-            columns["heads"].append(head_rows(step.attn, sources, frame, layer=layer))
-            if settings.tensors == "dense":
-                columns["tensors"] += tensor_rows(
-                    step.attn,
-                    pattern,
-                    frame,
-                    layer=layer,
-                    precision=settings.precision,
-                )
-        top = leading_neurons(layer, capture, weights)
-        columns["neurons"].append(neuron_rows(top, weights.ffn, frame, layer=layer))
-        history.keep(capture, parts, top)
-
-    logits = stream(model.module, model.anatomy, batch.ids, consume)
+    layers = LayerRows.of(model, settings, batch, on_step)
+    logits = stream(model.module, model.anatomy, batch.ids, layers.take_in)
     routes = route_rows(
-        graph,
+        layers.graph,
         batch,
         n_layers=len(model.anatomy.layers),
         cutoff=settings.cutoff,
-        round_=round_,
+        round_=layers.round_,
     )
     predicted = predict_next(logits, batch)
-    columns["routes"] = routes.routes
-    columns["importance"] = routes.importance
-    columns["tokens"] = token_rows(predicted, batch, token_text)
-    columns["targets"] = [
-        target_rows(logits, predicted, batch, routes.n_edges, token_text)
-    ]
-    columns["prompts"] = [prompt_rows(batch, closure.error)]
-    columns |= meanings(model, batch, history, routes, predicted, settings, token_text)
+    targets = target_rows(logits, predicted, batch, routes.n_edges, token_text)
+    columns = {
+        **layers.columns,
+        "routes": routes.routes,
+        "importance": routes.importance,
+        "tokens": [token_rows(predicted, batch, token_text)],
+        "targets": [targets],
+        "prompts": [prompt_rows(batch, layers.closure.error)],
+        **meanings(
+            model, batch, layers.history, routes, predicted, settings, token_text
+        ),
+    }
     tables = {name: as_table(name, parts) for name, parts in columns.items()}
-    return set_aside(tables, batch, closure, bound=CLOSURE_BOUNDS[model.dtype])
+    return set_aside(tables, batch, layers.closure, bound=CLOSURE_BOUNDS[model.dtype])
 
 
 def meanings(

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from json import dumps
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from .batch import Batch
 from .predictions import Prediction, predict
 from .rows import Columns
 from .text import TokenText
+from .vocabulary_rows import spelled
 
 
 def predict_next(
@@ -26,33 +29,41 @@ def predict_next(
     return flat.map(lambda values: values.reshape(batch.ids.shape).cpu())
 
 
-def token_rows(
-    predicted: Prediction, batch: Batch, token_text: TokenText
-) -> list[Columns]:
-    """Rows of `tokens`, one part a prompt."""
-    found: list[Columns] = []
-    for row, prompt in enumerate(batch.prompts):
-        n = len(prompt)
-        top_ids = predicted.top_id[row, :n].tolist()
-        found.append(
-            {
-                "prompt_id": [prompt.prompt_id] * n,
-                "position": range(n),
-                "token_id": prompt.ids,
-                "token": prompt.tokens,
-                "word": prompt.words,
-                "char_start": [span and span[0] for span in prompt.spans],
-                "char_end": [span and span[1] for span in prompt.spans],
-                "is_special": prompt.special,
-                "logprob": [None, *predicted.due_logprob[row, : n - 1].tolist()],
-                "rank": [None, *predicted.due_rank[row, : n - 1].tolist()],
-                "entropy": predicted.entropy[row, :n].tolist(),
-                "top_token_id": top_ids,
-                "top_token": [token_text(i) for i in top_ids],
-                "top_prob": predicted.top_prob[row, :n].tolist(),
-            }
-        )
-    return found
+def token_rows(predicted: Prediction, batch: Batch, token_text: TokenText) -> Columns:
+    """Rows of `tokens`."""
+    valid = batch.frame.valid.cpu()
+    row, position = (index.numpy() for index in valid.nonzero(as_tuple=True))
+    first = position == 0
+    # What is due at a position was predicted at the one before.
+    due = row, np.maximum(position - 1, 0)
+    top_ids = predicted.top_id[valid].numpy()
+    spans = [span or (None, None) for p in batch.prompts for span in p.spans]
+
+    def joined(name: str) -> list[Any]:
+        return list(chain.from_iterable(getattr(p, name) for p in batch.prompts))
+
+    return {
+        "prompt_id": batch.frame.prompt_ids[row],
+        "position": position.astype(np.int32),
+        "token_id": batch.ids.cpu()[valid].numpy().astype(np.int32),
+        "token": joined("tokens"),
+        "word": joined("words"),
+        "char_start": [start for start, _ in spans],
+        "char_end": [end for _, end in spans],
+        "is_special": joined("special"),
+        "logprob": np.ma.masked_array(_floats(predicted.due_logprob)[due], mask=first),
+        "rank": np.ma.masked_array(
+            predicted.due_rank.numpy()[due].astype(np.int32), mask=first
+        ),
+        "entropy": _floats(predicted.entropy)[row, position],
+        "top_token_id": top_ids.astype(np.int32),
+        "top_token": spelled(top_ids, token_text),
+        "top_prob": _floats(predicted.top_prob)[row, position],
+    }
+
+
+def _floats(values: Tensor) -> NDArray[np.float32]:
+    return values.float().numpy()
 
 
 def target_rows(

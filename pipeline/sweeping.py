@@ -26,6 +26,7 @@ from .batch import make_batches
 from .corpus import Shard, Tokeniser
 from .errors import PipelineError
 from .job import Job, plan_job
+from .memory import keep_freed_memory
 from .model import LoadedModel
 from .neuron_vocab import store_neuron_vocab
 from .progress import Reporter, Silent
@@ -94,6 +95,7 @@ def execute(
     job: Job, writer: RunWriter, report: Reporter, *, neuron_vocab: bool = True
 ) -> Run:
     """Run and commit every shard that is not committed yet."""
+    keep_freed_memory()
     corpus = job.corpus
     started = time.monotonic()
     writer.resume()

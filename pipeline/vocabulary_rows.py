@@ -33,7 +33,7 @@ def ranked_tokens(
     }
 
 
-def spelled(ids: NDArray[np.int32], token_text: TokenText) -> pa.Array:
+def spelled(ids: NDArray[np.integer], token_text: TokenText) -> pa.Array:
     """The tokens' texts; each distinct token is spelled once."""
     present = np.flatnonzero(np.bincount(ids))
     texts = pa.array([token_text(i) for i in present.tolist()], pa.string())

@@ -90,11 +90,12 @@ def measure(
             ]
         size = sum(file.stat().st_size for file in Path(folder).iterdir())
     ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
-    stages = {stage: t / pairs / theirs for stage, t in clock.seconds.items()}
-    mean = statistics.mean(t for t, _ in times)
-    stages[CAPTURE] = mean / theirs - sum(stages.values())
+    ratio = statistics.median(a / b for a, b in times)
+    total = sum(t for t, _ in times)
+    stages = {stage: ratio * t / total for stage, t in clock.seconds.items()}
+    stages[CAPTURE] = ratio - sum(stages.values())
     return Measured(
-        ratio=statistics.median(a / b for a, b in times),
+        ratio=ratio,
         plain_seconds=theirs,
         stages=stages,
         tokens_per_second=ids.numel() / ours,

@@ -85,16 +85,17 @@ def check(loaded: LoadedModel) -> Report:
     def see(step: str, layer: int, error: Tensor) -> None:
         # NaN is larger than nothing: it counts as the worst.
         found = float(error[valid].nan_to_num(nan=torch.inf).max())
-        if step not in worst or found > worst[step].closure * SAME:
-            worst[step] = StepClosure(step, found, layer)
+        known = worst.get(step, StepClosure(step, 0.0, layer))
+        where = layer if found > known.closure * SAME else known.layer
+        worst[step] = StepClosure(step, max(found, known.closure), where)
 
     def consume(index: int, layer: LayerCapture) -> None:
         weights = loaded.weights[index]
         parts = attention_parts(layer.attention, weights.attention)
-        for name, _, error in steps(layer, weights, parts):
+        for name, _, error in steps(layer, weights, parts, valid):
             see(name, index, error)
         if layer.ffn.banks:
-            see("neuron", index, neuron_step(layer, weights)[1])
+            see("neuron", index, neuron_step(layer, weights, valid)[1])
         sums = layer.attention.pattern.sum(-1).amin(1)[valid]
         smallest.append(float(sums.min()))
         last[:] = [layer.resid_post[valid]]

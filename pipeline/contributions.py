@@ -17,9 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 TILE_ON_CPU = 2**18
-"""Floats of the one intermediate below: 1 MB stays in the cache."""
+"""Floats of the intermediates below, of which a handful are alive: they stay in the
+cache."""
 
-TILE_ELSEWHERE = 2**26
+TILE_ELSEWHERE = 2**25
 
 
 def proximity(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from .closure import Product, closure
@@ -65,18 +65,21 @@ def attention_parts(
 
 
 def steps(
-    layer: LayerCapture, weights: LayerWeights, parts: AttentionParts
+    layer: LayerCapture,
+    weights: LayerWeights,
+    parts: AttentionParts,
+    valid: Bool[Tensor, "batch position"],
 ) -> Iterator[Decomposed]:
-    """The steps of a layer in their order."""
+    """The steps of a layer in their order; closures are of valid positions."""
     if weights.parallel:
-        yield block_step(layer, weights, parts)
+        yield block_step(layer, weights, parts, valid)
     else:
-        yield attention_step(layer, weights, parts)
+        yield attention_step(layer, weights, parts, valid)
         yield ffn_step(layer, weights)
 
 
 def attention_step(
-    layer: LayerCapture, weights: LayerWeights, parts: AttentionParts
+    layer: LayerCapture, weights: LayerWeights, parts: AttentionParts, valid: Tensor
 ) -> Decomposed:
     """Contributions to `resid_mid`."""
     whole, resid = layer.resid_mid, kept(weights.keep_mid, layer.resid_pre)
@@ -92,6 +95,7 @@ def attention_step(
         resid,
         layer.attention.write,
         products=[parts.written],
+        valid=valid,
     )
     return Decomposed("attn", contributions(proximities), error)
 
@@ -111,7 +115,7 @@ def ffn_step(layer: LayerCapture, weights: LayerWeights) -> Decomposed:
 
 
 def block_step(
-    layer: LayerCapture, weights: LayerWeights, parts: AttentionParts
+    layer: LayerCapture, weights: LayerWeights, parts: AttentionParts, valid: Tensor
 ) -> Decomposed:
     """Contributions to `resid_post` of a parallel block: attention and FFN at once."""
     whole, resid = layer.resid_post, kept(weights.keep_mid, layer.resid_pre)
@@ -129,6 +133,7 @@ def block_step(
         layer.attention.write,
         write,
         products=[parts.written],
+        valid=valid,
     )
     return Decomposed("block", contributions(proximities), error)
 

@@ -31,6 +31,7 @@ from .batch import make_batches
 from .corpus import Shard
 from .job import Job
 from .layer import FfnWeights
+from .memory import keep_freed_memory
 from .neuron_vocab import neuron_vocab_rows
 from .neurons import neuron_names
 from .progress import Silent
@@ -65,6 +66,7 @@ class Forecast:
 
 def forecast(job: Job, *, seconds: float = SAMPLE_SECONDS) -> Forecast:
     """Measure about `seconds` of the job's work, and scale it up."""
+    keep_freed_memory()  # as the sweep does
     batch = _largest_batch(job)
     settings, spell = job.settings, job.tokeniser.token_text
     analyse(job.loaded, batch[:1], settings, spell)  # what is compiled is compiled now

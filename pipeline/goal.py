@@ -25,7 +25,8 @@ class Sorted(NamedTuple):
     order: NDArray[Any]
     """Coordinates, those >= 0 first, each sign's by size."""
     sizes: NDArray[Any]
-    """Their absolute values; both kinds are filled up to whole chunks with infinity."""
+    """Their absolute values; both kinds are filled up to whole chunks with what nothing
+    exceeds."""
     split: NDArray[Any]
     """Where the negative ones start."""
 
@@ -43,20 +44,22 @@ class Goal:
         double = whole.dtype == torch.float64
         bits = whole.abs().view(torch.int64 if double else torch.int32).numpy()
         given, (rows, width) = whole.numpy(), whole.shape
+        above = given >= 0
         shift = (52 if double else 23) - FINENESS
         padded = width + 2 * CHUNK
         index = np.uint16 if width < 2**16 else np.uint32
         found = Sorted(
             np.zeros((rows, groups_of(width)), np.uint8),
             np.zeros((rows, padded), index),
-            np.full((rows, padded), np.inf, given.dtype),
+            np.full((rows, padded), np.finfo(given.dtype).max, given.dtype),
             np.zeros(rows, np.int64),
         )
         loop = compiled(sort)
 
         def work(start: int, stop: int) -> None:
             some = slice(start, stop)
-            loop(given[some], bits[some], shift, *(array[some] for array in found))
+            rows_of = (array[some] for array in (given, above, bits))
+            loop(*rows_of, shift, *(array[some] for array in found))
 
         in_threads(work, pieces(rows))
         batch = len(self.whole)

@@ -59,7 +59,8 @@ class WorstClosure:
         # NaN is never larger than anything: count it as worse than everything.
         worst = np.where(np.isnan(errors), np.inf, errors).max(1)
         for row in np.flatnonzero(worst > self.error * SAME):
-            self.error[row], self.step[row], self.layer[row] = worst[row], step, layer
+            self.step[row], self.layer[row] = step, layer
+        self.error = np.maximum(self.error, worst)
 
 
 @dataclass(eq=False)
@@ -97,7 +98,7 @@ class LayerRows:
         """The next layer."""
         weights = self.model.weights[layer]
         parts = attention_parts(capture.attention, weights.attention)
-        for step in steps(capture, weights, parts):
+        for step in steps(capture, weights, parts, self.batch.frame.valid):
             self._take_in_step(layer, step, capture.attention.pattern)
         top = self._leading_neurons(layer, capture, weights)
         frame = self.batch.frame
@@ -146,7 +147,7 @@ class LayerRows:
     ) -> TopNeurons:
         if not (self.settings.neurons and capture.ffn.banks):
             return no_neurons(capture.resid_post)
-        shares, error = neuron_step(capture, weights)
+        shares, error = neuron_step(capture, weights, self.batch.frame.valid)
         self.closure.see(layer, "neuron", error, self.batch.frame.valid)
         return top_neurons(
             shares,

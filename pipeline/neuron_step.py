@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .closure import Product, closure
@@ -28,10 +28,12 @@ from .proximity_kernel import proximities_of_multiples, proximity
 
 
 def neuron_step(
-    layer: LayerCapture, weights: LayerWeights
+    layer: LayerCapture,
+    weights: LayerWeights,
+    valid: Bool[Tensor, "batch position"],
 ) -> tuple[Float[Tensor, "batch position candidate"], Float[Tensor, "batch position"]]:
     """Every candidate's contribution to `resid_post`, beside the residual's, and in a
-    parallel block the attention's; and the closure of the step."""
+    parallel block the attention's; and the closure of the step at valid positions."""
     whole = layer.resid_post
     others = [kept(weights.keep_post, layer.resid_mid)]
     if weights.parallel:
@@ -49,6 +51,7 @@ def neuron_step(
         *others,
         layer.ffn.write,
         products=[product for bank in banks for product in bank.products],
+        valid=valid,
     )
     nearer = [bank.nearer for bank in banks]
     shares = nearer[0] if len(nearer) == 1 else torch.cat(nearer, -1)

@@ -113,8 +113,9 @@ def _sums_loop(logits: Any, highest: Any, sums: Any) -> None:
 
 
 def _exp(x: Any) -> Any:
-    """exp of a float32 between SMALLEST and 0, to 1e-7: libraries' own is no vector
-    code. 2**k times a series of the rest (Cody & Waite 1980)."""
+    """exp of a float32 between SMALLEST and 0, to 1e-7 where it counts in a sum:
+    libraries' own is no vector code. 2**k times a series of the rest (Cody &
+    Waite 1980)."""
     k = np.floor(x * LOG2_E + HALF)
     rest = (x - k * LN_2) - k * LN_2_REST
     series = SERIES[0]

@@ -29,6 +29,7 @@ from . import contributions
 from .goal import Goal
 from .kernels import can_fuse, compiled, fused, in_threads, pieces
 from .proximity_loop import (
+    few_queries,
     look_up_pulls,
     multiples,
     one_part,
@@ -36,10 +37,13 @@ from .proximity_loop import (
 )
 
 LANES = 64
-"""Vectors that stay in the cache while the queries pass by, at most."""
+"""Vectors that stay in the cache while the queries pass by, at most;"""
 
 MANY = 512
-"""Where there are so many vectors, twice as many stay."""
+"""twice as many where there are so many vectors."""
+
+FEW = 8
+"""For fewer queries the sum over all coordinates is cheaper than to look up pulls."""
 
 TILE = 2**27
 """Floats of the vectors that exist at once on another device."""
@@ -78,6 +82,8 @@ def proximities_of_multiples(
     """
     if not coefficient.is_cpu:
         return _in_tensors(coefficient, vectors, goal.whole, causal=causal)
+    if coefficient.shape[2] < FEW:
+        return _one_by_one(coefficient, vectors, goal.whole)
     vectors, by_row = _as_they_lie(vectors)
     result = torch.zeros_like(coefficient, memory_format=torch.contiguous_format)
     loop, wholes = compiled(multiples), goal.sorted
@@ -87,6 +93,24 @@ def proximities_of_multiples(
             times, of, by_row, which, lanes, causal, *wholes, out
         ),
         coefficient,
+    )
+    return result
+
+
+def _one_by_one(coefficient: Tensor, vectors: Tensor, whole: Tensor) -> Tensor:
+    result = torch.zeros_like(coefficient, memory_format=torch.contiguous_format)
+    loop = compiled(few_queries)
+    times, of, goals, out = _arrays(coefficient, vectors, whole, result)
+    batch, heads, _, keys = times.shape
+
+    def work(b: int, h: int, start: int, stop: int) -> None:
+        some = np.ascontiguousarray(times[b, h, :, start:stop])
+        loop(some, of[b, h, start:stop], goals[b], out[b, h, :, start:stop])
+
+    cuts = pieces(keys, of=batch * heads)
+    in_threads(
+        work,
+        ((b, h, *cut) for b in range(batch) for h in range(heads) for cut in cuts),
     )
     return result
 

@@ -39,6 +39,7 @@ def one_part(part: Any, whole: Any, out: Any) -> None:
 
 def sort(
     whole: Any,
+    above: Any,
     bits: Any,
     shift: int,
     patterns: Any,
@@ -47,10 +48,12 @@ def sort(
     split: Any,
 ) -> None:
     """Fill one row of a `Sorted` after the other: a counting sort."""
+    # `above` is whole >= 0: where a whole is no number, two comparisons in fast
+    # arithmetic need not agree.
     rows, width = whole.shape
     ends = np.zeros(2 * BUCKETS, np.int64)
     for i in range(rows):
-        own, values = bits[i], whole[i]
+        own, values, is_above = bits[i], whole[i], above[i]
         largest = own[0]
         for d in range(width):
             largest = max(largest, own[d])
@@ -59,7 +62,7 @@ def sort(
         positive = 0
         for d in range(width):
             bucket = max((own[d] >> shift) - lowest, 0)
-            if values[d] >= 0:
+            if is_above[d]:
                 positive += 1
             else:
                 bucket += BUCKETS
@@ -67,7 +70,7 @@ def sort(
         for g in range(-(-width // GROUP)):
             pattern = np.int64(0)
             for d in range(g * GROUP, min((g + 1) * GROUP, width)):
-                pattern |= np.int64(values[d] >= 0) << (d % GROUP)
+                pattern |= np.int64(is_above[d]) << (d % GROUP)
             patterns[i, g] = pattern
         split[i] = -(-positive // CHUNK) * CHUNK
         at = 0
@@ -79,7 +82,7 @@ def sort(
             at += n
         for d in range(width):
             bucket = max((own[d] >> shift) - lowest, 0)
-            if not values[d] >= 0:
+            if not is_above[d]:
                 bucket += BUCKETS
             at = ends[bucket]
             ends[bucket] = at + 1
@@ -340,3 +343,21 @@ def _overshoot(
             over[k] += (max(a * u0[k] - y0, zero) + max(a * u1[k] - y1, zero)) + (
                 max(a * u2[k] - y2, zero) + max(a * u3[k] - y3, zero)
             )
+
+
+def few_queries(times: Any, vectors: Any, whole: Any, out: Any) -> None:
+    """Fill `out` [query, key] of one head, coordinate by coordinate; vectors [key,
+    d_model]: for fewer queries than it takes to make the sums of `_sum_up` pay."""
+    zero, two = out.dtype.type(0), out.dtype.type(2)
+    for i in range(len(out)):
+        goal = whole[i]
+        for k in range(len(vectors)):
+            a, own = times[i, k], vectors[k]
+            total = zero
+            if abs(a) > NOTHING:
+                for d in range(len(goal)):
+                    # |y| - |y - z|, as small as z: what z brings, or what is left of
+                    # the whole when it overshoots.
+                    toward = a * own[d] if goal[d] >= zero else -a * own[d]
+                    total += min(toward, two * abs(goal[d]) - toward)
+            out[i, k] = max(total, zero)

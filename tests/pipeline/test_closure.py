@@ -82,6 +82,21 @@ def test_what_is_no_number_is_looked_at(nothing: float) -> None:
     assert found[1].max() < 2e-5
 
 
+def test_padding_is_not_looked_at() -> None:
+    """However wrong the places of padding are, a real one is found."""
+    held, product = step(3)
+    wrong = held + product.numbers @ product.directions
+    wrong[:, 40:] += 1000
+    wrong[0, 11] += 0.1
+    valid = torch.ones(2, 50, dtype=torch.bool)
+    valid[:, 40:] = False
+
+    found = closure(held, wrong, products=[product], valid=valid)
+
+    assert found[0].argmax() == 11
+    assert found[:, 40:].count_nonzero() == 0
+
+
 def test_nothing_at_all_closes() -> None:
     """Positions where everything is 0 have closure 0, not 0/0."""
     held, product = step(2)

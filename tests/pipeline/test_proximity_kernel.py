@@ -23,7 +23,7 @@ from flowglass.pipeline.proximity_kernel import (
 
 DTYPES = st.sampled_from([torch.float32, torch.float64])
 SHAPES = st.tuples(
-    st.integers(1, 3), st.integers(1, 3), st.integers(1, 9), st.integers(1, 70)
+    st.integers(1, 3), st.integers(1, 3), st.integers(1, 20), st.integers(1, 70)
 )
 
 
@@ -61,8 +61,8 @@ def assert_same(
 
 
 @given(shape=SHAPES, seed=st.integers(0, 2**16), width=st.integers(1, 80), dtype=DTYPES)
-@example((1, 1, 3, LANES + 1), 1, 33, torch.float32)
-@example((1, 1, 2, 2 * MANY + 3), 2, 64, torch.float32)
+@example((1, 1, 9, LANES + 1), 1, 33, torch.float32)
+@example((1, 1, 8, 2 * MANY + 3), 2, 64, torch.float32)
 @settings(deadline=None, max_examples=150)
 def test_every_part_has_its_proximity(
     shape: tuple[int, int, int, int], seed: int, width: int, dtype: torch.dtype
@@ -170,14 +170,15 @@ def test_coordinates_are_sorted_by_sign_and_size(
     whole = draw(seed, 1, 4, width).to(dtype)
     patterns, order, sizes, split = (array[0] for array in Goal(whole).sorted)
     for i, values in enumerate(whole[0].numpy()):
-        real = np.isfinite(sizes[i])
+        nothing = np.finfo(sizes.dtype).max
+        real = sizes[i] < nothing
         assert sorted(order[i][real]) == list(range(width))
         np.testing.assert_array_equal(np.abs(values)[order[i][real]], sizes[i][real])
         signs = values[order[i]] >= 0
         assert signs[: split[i]][real[: split[i]]].all()
         assert not signs[split[i] :][real[split[i] :]].any()
         for part in (sizes[i][: split[i]], sizes[i][split[i] :]):
-            part = part[np.isfinite(part)]
+            part = part[part < nothing]
             smallest = np.abs(values).max() * 2.0**-31
             later = np.minimum.accumulate(part[::-1])[::-1]
             assert (part <= np.maximum(later * (1 + 2.0**-4), smallest)).all()
@@ -197,13 +198,13 @@ def test_single_parts_in_one_pass(seed: int, width: int, dtype: torch.dtype) -> 
 @pytest.mark.parametrize("nothing", [torch.nan, torch.inf])
 def test_what_is_no_number_does_no_harm_elsewhere(nothing: float) -> None:
     """A whole that is no number spoils its own row only: its closure is refused."""
-    coefficient, vectors = draw(0, 1, 1, 5, 40).float(), draw(3, 1, 1, 40, 24).float()
-    whole = draw(6, 1, 5, 24).float()
+    coefficient, vectors = draw(0, 1, 1, 9, 40).float(), draw(3, 1, 1, 40, 24).float()
+    whole = draw(6, 1, 9, 24).float()
     due = proximities_of_multiples(coefficient, vectors, Goal(whole), causal=False)
     spoilt = whole.clone()
-    spoilt[0, 2, 7] = nothing
+    spoilt[0, 2, 3:] = nothing
 
     found = proximities_of_multiples(coefficient, vectors, Goal(spoilt), causal=False)
 
-    others = [0, 1, 3, 4]
+    others = [0, 1, 3, 4, 5, 6, 7, 8]
     assert torch.equal(found[:, :, others], due[:, :, others])

@@ -26,15 +26,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import contributions
+from .coordinate_loop import few_queries, one_part
 from .goal import Goal
 from .kernels import can_fuse, compiled, fused, in_threads, pieces
-from .proximity_loop import (
-    few_queries,
-    look_up_pulls,
-    multiples,
-    one_part,
-    products,
-)
+from .proximity_loop import look_up_pulls, multiples, products
 
 LANES = 64
 """Vectors that stay in the cache while the queries pass by, at most;"""
@@ -86,12 +81,10 @@ def proximities_of_multiples(
         return _one_by_one(coefficient, vectors, goal.whole)
     vectors, by_row = _as_they_lie(vectors)
     result = torch.zeros_like(coefficient, memory_format=torch.contiguous_format)
-    loop, wholes = compiled(multiples), goal.sorted
+    loop, wholes = compiled(multiples), tuple(goal.sorted)
     times, of, out = _arrays(coefficient, vectors, result)
     _in_threads(
-        lambda which, lanes: loop(
-            times, of, by_row, which, lanes, causal, *wholes, out
-        ),
+        lambda which, lanes: loop(times, of, by_row, which, lanes, causal, wholes, out),
         coefficient,
     )
     return result
@@ -132,12 +125,12 @@ def proximities_of_products(
     back = _pulls(signs, rows, by_row=by_row).reshape(batch, queries, heads, -1)
     pulls = back.transpose(1, 2) @ value.transpose(2, 3)
     result = torch.zeros_like(coefficient, memory_format=torch.contiguous_format)
-    loop, wholes = compiled(products), goal.sorted
+    loop, wholes = compiled(products), tuple(goal.sorted)
     times, along, of, by, out = _arrays(
         coefficient, pulls, value, output.transpose(1, 2), result
     )
     _in_threads(
-        lambda which, lanes: loop(times, along, of, by, which, lanes, *wholes, out),
+        lambda which, lanes: loop(times, along, of, by, which, lanes, wholes, out),
         coefficient,
     )
     return result

@@ -19,75 +19,9 @@ GROUPS_AT_ONCE = 8
 FINENESS = 4
 """Sizes are sorted by their exponent and this many bits of their mantissa."""
 
-BUCKETS = 512
-"""32 powers of two; what is smaller lies with the smallest."""
-
 NOTHING = 1e-30
 """A coefficient this small changes no float32 sum; products with it would be denormal,
 which processors compute a hundred times slower."""
-
-
-def one_part(part: Any, whole: Any, out: Any) -> None:
-    zero = out.dtype.type(0)
-    for i in range(len(out)):
-        own, goal = part[i], whole[i]
-        total = zero
-        for d in range(len(goal)):
-            total += abs(goal[d]) - abs(goal[d] - own[d])
-        out[i] = max(total, zero)
-
-
-def sort(
-    whole: Any,
-    above: Any,
-    bits: Any,
-    shift: int,
-    patterns: Any,
-    order: Any,
-    sizes: Any,
-    split: Any,
-) -> None:
-    """Fill one row of a `Sorted` after the other: a counting sort."""
-    # `above` is whole >= 0: where a whole is no number, two comparisons in fast
-    # arithmetic need not agree.
-    rows, width = whole.shape
-    ends = np.zeros(2 * BUCKETS, np.int64)
-    for i in range(rows):
-        own, values, is_above = bits[i], whole[i], above[i]
-        largest = own[0]
-        for d in range(width):
-            largest = max(largest, own[d])
-        lowest = (largest >> shift) - (BUCKETS - 1)
-        ends[:] = 0
-        positive = 0
-        for d in range(width):
-            bucket = max((own[d] >> shift) - lowest, 0)
-            if is_above[d]:
-                positive += 1
-            else:
-                bucket += BUCKETS
-            ends[bucket] += 1
-        for g in range(-(-width // GROUP)):
-            pattern = np.int64(0)
-            for d in range(g * GROUP, min((g + 1) * GROUP, width)):
-                pattern |= np.int64(is_above[d]) << (d % GROUP)
-            patterns[i, g] = pattern
-        split[i] = -(-positive // CHUNK) * CHUNK
-        at = 0
-        for bucket in range(2 * BUCKETS):
-            if bucket == BUCKETS:
-                at = split[i]
-            n = ends[bucket]
-            ends[bucket] = at
-            at += n
-        for d in range(width):
-            bucket = max((own[d] >> shift) - lowest, 0)
-            if not is_above[d]:
-                bucket += BUCKETS
-            at = ends[bucket]
-            ends[bucket] = at + 1
-            order[i, at] = d
-            sizes[i, at] = abs(values[d])
 
 
 def look_up_pulls(
@@ -158,6 +92,12 @@ def _sum_up(block: Any, sums: Any) -> None:
                 row[k] = (s0 * u0[k] + s1 * u1[k]) + (s2 * u2[k] + s3 * u3[k])
 
 
+def _of_prompt(wholes: Any, b: int) -> Any:
+    """One prompt's patterns, and the rest."""
+    patterns, order, sizes, split = wholes
+    return patterns[b], (order[b], sizes[b], split[b])
+
+
 def multiples(
     all_times: Any,
     all_vectors: Any,
@@ -165,33 +105,23 @@ def multiples(
     which: Any,
     lanes: int,
     causal: bool,
-    all_patterns: Any,
-    all_order: Any,
-    all_sizes: Any,
-    all_split: Any,
+    wholes: Any,
     result: Any,
 ) -> None:
     """Fill `result` [batch, head, query, key] with proximities, for a range of keys of
-    one head; vectors are [batch, head, key, d_model] if `by_row`, else [batch, head,
-    d_model, key]."""
+    one head. `wholes` is a `Sorted`; vectors are [batch, head, key, d_model] if
+    `by_row`, else [batch, head, d_model, key]."""
     b, h, begin, end = which
-    patterns = all_patterns[b]
+    patterns, by_size = _of_prompt(wholes, b)
     block, longest = _new_block(patterns, lanes, result)
     pulls = np.zeros((len(patterns), lanes), result.dtype)
     for start in range(begin, end, lanes):
         stop, first = min(start + lanes, end), start if causal else 0
         _pack(all_vectors[b, h], by_row, start, stop, block, longest)
         _look_up(block, patterns[first:], pulls[first:])
+        where = first, start, stop, 0
         _proximities(
-            all_times[b, h, first:],
-            pulls[first:],
-            (start, stop, 0),
-            block,
-            longest,
-            all_order[b, first:],
-            all_sizes[b, first:],
-            all_split[b, first:],
-            result[b, h, first:],
+            all_times[b, h], pulls, where, block, longest, by_size, result[b, h]
         )
 
 
@@ -202,17 +132,15 @@ def products(
     all_outputs: Any,
     which: Any,
     lanes: int,
-    all_patterns: Any,
-    all_order: Any,
-    all_sizes: Any,
-    all_split: Any,
+    wholes: Any,
     result: Any,
 ) -> None:
     """The same, causal, for the vectors that values [batch, head, key, d_head] make
     with outputs [head, d_model, d_head]."""
     b, h, begin, end = which
-    values, outputs = all_values[b, h], all_outputs[h]
-    block, longest = _new_block(all_patterns[b], lanes, result)
+    values, outputs, pulls = all_values[b, h], all_outputs[h], all_pulls[b, h]
+    patterns, by_size = _of_prompt(wholes, b)
+    block, longest = _new_block(patterns, lanes, result)
     turned = np.zeros((outputs.shape[1], lanes), result.dtype)
     for start in range(begin, end, lanes):
         stop = min(start + lanes, end)
@@ -220,40 +148,32 @@ def products(
             for v in range(len(turned)):
                 turned[v, k] = values[start + k, v]
         _multiply(outputs, turned, block, longest)
+        where = start, start, stop, start
         _proximities(
-            all_times[b, h, start:],
-            all_pulls[b, h, start:],
-            (start, stop, start),
-            block,
-            longest,
-            all_order[b, start:],
-            all_sizes[b, start:],
-            all_split[b, start:],
-            result[b, h, start:],
+            all_times[b, h], pulls, where, block, longest, by_size, result[b, h]
         )
 
 
 def _proximities(
     times: Any,
     pulls: Any,
-    columns: Any,
+    where: Any,
     block: Any,
     longest: Any,
-    order: Any,
-    sizes: Any,
-    split: Any,
+    by_size: Any,
     out: Any,
 ) -> None:
-    """Fill the columns of `out` [query, key] from start to stop for the vectors of a
-    block; theirs in `pulls` begin at the third number. Rows are sliced here: only then
-    does the compiler know that their numbers lie side by side."""
-    start, stop, at_pulls = columns
+    """Fill `out` [query, key] for the vectors of a block. `where`: from which query on,
+    from which key to which, and where the keys begin in `pulls`. Rows are sliced here:
+    only then does the compiler know that their numbers lie side by side."""
+    first, start, stop, at_pulls = where
+    order, sizes, split = by_size
     n, lanes, kind = stop - start, block.shape[1], out.dtype.type
     zero, two = kind(0), kind(2)
     # Within a bucket sizes are in any order: they differ by less than this.
     slack = kind(1 + 2.0**-FINENESS)
     along, part, minus, over = longest * 0, longest * 0, longest * 0, longest * 0
-    for i in range(len(out)):
+    for i in range(first, len(out)):
         own, row = times[i, start:stop], out[i, start:stop]
         pull = pulls[i, at_pulls : at_pulls + n]
         for k in range(n):
@@ -343,21 +263,3 @@ def _overshoot(
             over[k] += (max(a * u0[k] - y0, zero) + max(a * u1[k] - y1, zero)) + (
                 max(a * u2[k] - y2, zero) + max(a * u3[k] - y3, zero)
             )
-
-
-def few_queries(times: Any, vectors: Any, whole: Any, out: Any) -> None:
-    """Fill `out` [query, key] of one head, coordinate by coordinate; vectors [key,
-    d_model]: for fewer queries than it takes to make the sums of `_sum_up` pay."""
-    zero, two = out.dtype.type(0), out.dtype.type(2)
-    for i in range(len(out)):
-        goal = whole[i]
-        for k in range(len(vectors)):
-            a, own = times[i, k], vectors[k]
-            total = zero
-            if abs(a) > NOTHING:
-                for d in range(len(goal)):
-                    # |y| - |y - z|, as small as z: what z brings, or what is left of
-                    # the whole when it overshoots.
-                    toward = a * own[d] if goal[d] >= zero else -a * own[d]
-                    total += min(toward, two * abs(goal[d]) - toward)
-            out[i, k] = max(total, zero)

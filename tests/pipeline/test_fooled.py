@@ -282,7 +282,10 @@ def test_a_hook_on_a_norm_is_left_alone() -> None:
     """Measuring a norm does not call the hooks that stand on it."""
     model = build("gemma2")
     seen: list[torch.Size] = []
-    hook = lambda _, __, output: seen.append(output[:, -1, :].shape)  # noqa: E731
+
+    def hook(_: nn.Module, __: object, output: Tensor) -> None:
+        seen.append(output[:, -1, :].shape)
+
     model.model.layers[1].post_feedforward_layernorm.register_forward_hook(hook)
     prepare(model, name="hooked")
     assert seen

@@ -1,11 +1,12 @@
 """What a sweep will cost, from a sample of it: time, peak memory, bytes by table.
 
-1. The largest batch of the plan runs alone: its memory is the sweep's peak, and its
-   time says how many tokens fit into the sample.
+1. The largest batch of the plan runs alone: its time says how many tokens fit into the
+   sample, and its memory is the sweep's peak, but for the rows of a whole shard.
 2. The beginnings of a few shards are swept into a store that is thrown away: the same
    code as the sweep's, so that reading, writing and short batches are in the figures.
-3. Time is scaled by the tokens. Every beginning is swept once more at half its length,
-   which tells what a file costs by itself from what it costs by the token.
+3. Every beginning is swept once more at half its length. That tells what a file costs
+   by itself from what it costs by the token, and a batch from its tokens: beginnings
+   have smaller batches than whole shards.
 """
 
 import resource
@@ -71,34 +72,37 @@ def forecast(job: Job, *, seconds: float = SAMPLE_SECONDS) -> Forecast:
     settings, spell = job.settings, job.tokeniser.token_text
     analyse(job.loaded, batch[:1], settings, spell)  # what is compiled is compiled now
     started = time.monotonic()
-    analyse(job.loaded, batch, settings, spell)
+    tables = analyse(job.loaded, batch, settings, spell)
     rate = sum(map(len, batch)) / (time.monotonic() - started)
-    memory = peak_memory(job.loaded.device)
+    row_bytes = sum(table.nbytes for table in tables.values()) / sum(map(len, batch))
 
     n_tokens = sum(shard.n_tokens for shard in job.shards)
-    shards = _beginnings(job, tokens=min(rate * seconds, n_tokens / 2))
-    swept = sum(shard.n_tokens for shard in shards)
+    beginnings = _sample(job, tokens=min(rate * seconds, n_tokens / 2))
+    shards = beginnings.shards
     with TemporaryDirectory(prefix="flowglass-forecast-") as folder:
         started = time.monotonic()
         sample = replace(
             job, shards=shards, plan=replace(job.plan, n_shards=len(shards))
         )
-        execute(sample, RunWriter(folder, sample.plan), Silent(), neuron_vocab=False)
+        writer = RunWriter(folder, sample.plan)
+        execute(sample, writer, Silent(), neuron_vocab=False)
         took = time.monotonic() - started
+        each = [writer.infos()[shard.index]["seconds"] for shard in shards]
         sizes = _bytes_by_table(Path(folder))
     neurons_took, neurons_bytes = _neuron_vocab(job)
     return Forecast(
         n_prompts=len(job.corpus),
         n_tokens=n_tokens,
-        seconds=took * n_tokens / swept,
+        # Writing is overlapped, but for the last shard's.
+        seconds=beginnings.scaled(each, n_tokens) + max(0.0, took - sum(each)),
         neuron_vocab_seconds=neurons_took,
-        peak_memory=memory,
+        peak_memory=_peak_of_sweep(job, beginnings, row_bytes),
         table_bytes={
             name: _scaled(of_shard, shards, n_tokens, len(job.shards))
             for name, of_shard in sizes.items()
         }
         | neurons_bytes,
-        sampled_tokens=swept,
+        sampled_tokens=sum(shard.n_tokens for shard in shards),
     )
 
 
@@ -119,17 +123,59 @@ def _largest_batch(job: Job) -> list[TokenisedPrompt]:
     return max(make_batches(prompts, job.settings.batch_tokens), key=places)
 
 
-def _beginnings(job: Job, *, tokens: float) -> list[Shard]:
-    """Beginnings of shards spread over the plan, with about the tokens in all: at even
-    places the whole beginning, behind it the first half of it."""
+@dataclass(frozen=True)
+class Sample:
+    """Beginnings of shards spread over the plan: at even places the whole beginning,
+    behind it the first half of it."""
+
+    shards: list[Shard]
+    batches: list[int]
+    """Of each of them."""
+    batches_per_token: float
+    """In the whole shards that they are the beginnings of."""
+
+    def scaled(self, seconds: Sequence[float], n_tokens: int) -> float:
+        """Seconds of all tokens: so much a batch, and so much a token."""
+        tokens = np.array([shard.n_tokens for shard in self.shards])
+        costs = np.stack([np.array(self.batches), tokens], 1)
+        (of_batch, of_token), *_ = np.linalg.lstsq(costs, np.array(seconds))
+        if of_batch < 0 or of_token < 0:
+            of_batch, of_token = 0.0, sum(seconds) / tokens.sum()
+        return float(of_batch * self.batches_per_token + of_token) * n_tokens
+
+
+def _sample(job: Job, *, tokens: float) -> Sample:
+    """Beginnings with about so many tokens in all."""
     n = min(SAMPLED_SHARDS, len(job.shards))
     found: list[Shard] = []
+    batches: list[int] = []
+    n_tokens = n_batches = 0
+
+    def batches_of(prompts: Sequence[TokenisedPrompt]) -> int:
+        return len(make_batches(prompts, job.settings.batch_tokens))
+
     for shard in (job.shards[i * len(job.shards) // n] for i in range(n)):
         prompts = job.tokeniser(job.corpus.between(shard.start, shard.stop))
+        n_tokens, n_batches = n_tokens + shard.n_tokens, n_batches + batches_of(prompts)
         whole = _first(shard, prompts, tokens / n / 1.5, index=len(found))
         half = _first(shard, prompts, whole.n_tokens / 2, index=len(found) + 1)
         found += [whole, half]
-    return found
+        batches += [batches_of(prompts[: s.stop - s.start]) for s in (whole, half)]
+    return Sample(found, batches, n_batches / n_tokens)
+
+
+def _peak_of_sweep(job: Job, sample: Sample, row_bytes: float) -> int:
+    """The peak of this process so far, and the rows that the fullest shard has more
+    than the fullest of the sample: those being made, those being written, and a sorted
+    copy. On another device there are no rows."""
+    peak = peak_memory(job.loaded.device)
+    if job.loaded.device.type != "cpu":
+        return peak
+    fullest, sampled = (
+        max(shard.n_tokens for shard in shards)
+        for shards in (job.shards, sample.shards)
+    )
+    return peak + round(3 * row_bytes * max(0, fullest - sampled))
 
 
 def _first(

@@ -93,6 +93,11 @@ class RunWriter:
             for name in COUNTED
         }
 
+    def infos(self) -> dict[int, Mapping[str, Any]]:
+        """What was noted of every committed shard."""
+        records = read_records(self._files, self._folder, known=self._records)
+        return {shard: record.info for shard, record in records.items()}
+
     def stop(self, reason: str) -> None:
         """Note that the run was stopped on purpose, and why."""
         said = canonical({"reason": reason, "stopped_at": utc_now()})

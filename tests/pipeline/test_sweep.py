@@ -74,6 +74,7 @@ def test_run_describes_itself(swept: Run, prompts: Path) -> None:
     assert row["n_tokens"] == swept.n_tokens
     config = json.loads(row["config"])
     assert config["data"] == [str(prompts)]
+    assert config["kernel"] == "numba"
     assert (config["cutoff"], config["targets"]) == (0.01, "last")
 
 

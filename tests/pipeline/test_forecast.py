@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from flowglass.pipeline import sweep
-from flowglass.pipeline.dry_run import fitting
 from flowglass.pipeline.corpus import Shard
+from flowglass.pipeline.dry_run import fitting
 from flowglass.pipeline.forecast import Forecast, Sample, forecast
 from flowglass.pipeline.job import Job, plan_job
 from flowglass.store import open_store

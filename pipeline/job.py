@@ -13,7 +13,7 @@ from typing import Any
 
 from flowglass.store.record import utc_now
 from flowglass.store.run import Plan, run_id_of
-from flowglass.store.schema import SCHEMA_VERSION
+from flowglass.store.schema import ROWS_VERSION
 
 from . import kernels
 from .corpus import Corpus, Shard, Tokeniser, load_corpus, plan_shards
@@ -95,7 +95,7 @@ def make_plan(
         "model_hash": loaded.model_hash,
         "data": [[d.name, d.digest] for d in corpus.datasets],
         "settings": settings.as_json() | {"dtype": str(loaded.dtype)},
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": ROWS_VERSION,
     }
     config = {
         "model": loaded.name,

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from flowglass.store import precision
+
 from .anatomy import Anatomy
 from .errors import ModelError
 from .find_anatomy import find_anatomy
@@ -18,10 +20,7 @@ from .taps import lock_of
 from .weights import ModelWeights
 
 CLOSURE_BOUNDS = {
-    torch.float64: 1e-6,
-    torch.float32: 2e-5,
-    torch.float16: 4e-3,
-    torch.bfloat16: 3e-2,
+    getattr(torch, name): bound for name, bound in precision.CLOSURE_BOUNDS.items()
 }
 """The largest closure a prompt may have, by the model's dtype (DESIGN 2.3)."""
 

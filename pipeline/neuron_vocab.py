@@ -31,7 +31,7 @@ TOP_TOKENS = 10
 
 
 def store_neuron_vocab(
-    loaded: LoadedModel, store: Path, token_text: TokenText, report: Reporter
+    loaded: LoadedModel, store: str | Path, token_text: TokenText, report: Reporter
 ) -> None:
     """Commit the layers of this model that the store does not have yet."""
     writer = ModelWriter(store, loaded.model_hash)

@@ -42,7 +42,7 @@ class Run:
     """What a sweep did; the store has the rest."""
 
     run_id: str
-    store: Path
+    store: str | Path
     status: str
     """complete: every shard is stored."""
     n_prompts: int
@@ -88,7 +88,7 @@ def sweep(
     Raises PlanError, ModelError, DatasetError or StoreError for what a user can mend.
     """
     job = plan_job(locals())
-    return execute(job, RunWriter(Path(store), job.plan), reporter or Silent())
+    return execute(job, RunWriter(store, job.plan), reporter or Silent())
 
 
 def execute(
@@ -117,11 +117,11 @@ def execute(
         if writing is not None:
             writing.result()
     if neuron_vocab and job.settings.neurons:
-        store_neuron_vocab(job.loaded, writer.root, job.tokeniser.token_text, report)
+        store_neuron_vocab(job.loaded, writer.store, job.tokeniser.token_text, report)
     totals = writer.totals()
     return Run(
         run_id=writer.plan.run_id,
-        store=writer.root,
+        store=writer.store,
         status="complete",
         n_prompts=totals["n_prompts"],
         n_tokens=totals["n_tokens"],

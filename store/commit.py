@@ -9,7 +9,8 @@
 5. The file in tmp/ goes; so do the data files of a writer who lost.
 
 Readers see what records name and nothing else. Whatever a crash leaves is either in a
-record or announced in tmp/.
+record or announced in tmp/. Steps 1 to 3 are `stage`, 4 and 5 differ a little for a
+block of merged shards (`blocks.py`).
 """
 
 import os.path
@@ -19,12 +20,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from .committed import commit_path, is_of_record
 from .errors import StoreError
 from .files import Files
-from .record import DataFile, Record, as_ranges, from_bytes, to_bytes
+from .record import Block, DataFile, Record, as_ranges, to_bytes
 
 GRACE = 24 * 3600.0
-"""Seconds after which an attempt that has not committed counts as dead."""
+"""Seconds after which an attempt that has not committed counts as dead, and a file that
+is superseded is not read any more."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Payload:
 
 def prepare(files: Files, folder: str) -> None:
     """Make what a folder of shards needs, durably."""
-    for name in ("data", "commits", "tmp"):
+    for name in ("data", "commits", "blocks", "tmp"):
         files.make_dirs(f"{folder}/{name}")
     for path in _upwards(folder):
         files.fsync_dir(path)
@@ -55,59 +58,77 @@ def commit(
     committed_at: str,
 ) -> bool:
     """Commit one shard; False if another writer had done so, and nothing changes."""
-    attempt = uuid4().hex[:12]
-    announced = f"{folder}/tmp/{shard:06d}-{attempt}.json"
+    attempt = new_attempt()
     record = Record(
         shard=shard,
         attempt=attempt,
         config_sha256=config_sha256,
-        files=tuple(
-            DataFile(
-                table=table,
-                path=_data_path(table, shard, attempt),
-                rows=payload.rows,
-                bytes=len(payload.data),
-                crc32=zlib.crc32(payload.data),
-            )
-            for table, payload in tables.items()
-        ),
+        files=data_files(tables, f"{shard:06d}", attempt),
         prompts=as_ranges(prompt_ids),
         info=info,
         committed_at=committed_at,
     )
+    staged = stage(files, folder, f"{shard:06d}", record, tables)
+    try:
+        won = files.link(staged, commit_path(folder, shard))
+    except StoreError:
+        discard(files, folder, record, staged)
+        raise
+    # A loser too may say that the shard is there only once that is durable.
+    files.fsync_dir(f"{folder}/commits")
+    if won:
+        files.unlink(staged)
+    else:
+        discard(files, folder, record, staged)
+    return won
+
+
+def new_attempt() -> str:
+    """A name that no other attempt has."""
+    return uuid4().hex[:12]
+
+
+def data_files(
+    tables: Mapping[str, Payload], unit: str, attempt: str
+) -> tuple[DataFile, ...]:
+    """What a record says of the tables; `unit` is a shard, or a range of them."""
+    return tuple(
+        DataFile(
+            table=table,
+            path=_data_path(table, unit, attempt),
+            rows=payload.rows,
+            bytes=len(payload.data),
+            crc32=zlib.crc32(payload.data),
+        )
+        for table, payload in tables.items()
+    )
+
+
+def stage(
+    files: Files,
+    folder: str,
+    unit: str,
+    record: Record | Block,
+    tables: Mapping[str, Payload],
+) -> str:
+    """Make a record and its data durable; the file in tmp/ that is to be linked."""
+    announced = f"{folder}/tmp/{unit}-{record.attempt}.json"
     try:
         files.create(announced, b"")
         _write_data(files, folder, record, tables)
         files.fill(announced, to_bytes(record))
         files.fsync(announced)
-        won = files.link(announced, _record_path(folder, shard))
     except StoreError:  # such as a full disk: the record is not there
-        _discard(files, folder, record, announced)
+        discard(files, folder, record, announced)
         raise
-    # A loser too may say that the shard is there only once that is durable.
-    files.fsync_dir(f"{folder}/commits")
-    if won:
-        files.unlink(announced)
-    else:
-        _discard(files, folder, record, announced)
-    return won
+    return announced
 
 
-def committed_shards(files: Files, folder: str) -> set[int]:
-    """The shards that have a record."""
-    names = (n.removesuffix(".json") for n in files.listdir(f"{folder}/commits"))
-    return {int(name) for name in names if name.isdecimal()}
-
-
-def read_records(
-    files: Files, folder: str, *, known: Mapping[int, Record]
-) -> dict[int, Record]:
-    """The record of every committed shard; those in `known` are not read again."""
-    records = {}
-    for shard in sorted(committed_shards(files, folder)):
-        path = _record_path(folder, shard)
-        records[shard] = known.get(shard) or from_bytes(files.read(path), path=path)
-    return records
+def discard(files: Files, folder: str, record: Record | Block, staged: str) -> None:
+    """Take away what an attempt wrote that did not commit."""
+    for file in record.files:
+        files.unlink(f"{folder}/{file.path}")
+    files.unlink(staged)
 
 
 def collect_stale(files: Files, folder: str, *, grace: float = GRACE) -> int:
@@ -123,10 +144,10 @@ def collect_stale(files: Files, folder: str, *, grace: float = GRACE) -> int:
         if files.age(announced) < grace:
             continue
         files.unlink(announced)
-        shard, _, attempt = name.removesuffix(".json").partition("-")
-        if shard.isdecimal() and not _is_record_of(files, folder, int(shard), attempt):
+        unit, _, attempt = name.removesuffix(".json").rpartition("-")
+        if unit and not is_of_record(files, folder, unit, attempt):
             for table in files.listdir(f"{folder}/data"):
-                files.unlink(f"{folder}/{_data_path(table, int(shard), attempt)}")
+                files.unlink(f"{folder}/{_data_path(table, unit, attempt)}")
         collected += 1
     return collected
 
@@ -143,7 +164,10 @@ def publish(files: Files, path: str, data: bytes, *, tmp: str) -> bool:
 
 
 def _write_data(
-    files: Files, folder: str, record: Record, tables: Mapping[str, Payload]
+    files: Files,
+    folder: str,
+    record: Record | Block,
+    tables: Mapping[str, Payload],
 ) -> None:
     named_in = {folder}
     for file in record.files:
@@ -157,19 +181,6 @@ def _write_data(
         files.fsync_dir(path)
 
 
-def _discard(files: Files, folder: str, record: Record, announced: str) -> None:
-    for file in record.files:
-        files.unlink(f"{folder}/{file.path}")
-    files.unlink(announced)
-
-
-def _is_record_of(files: Files, folder: str, shard: int, attempt: str) -> bool:
-    if shard not in committed_shards(files, folder):
-        return False
-    path = _record_path(folder, shard)
-    return from_bytes(files.read(path), path=path).attempt == attempt
-
-
 def _upwards(path: str) -> list[str]:
     """The path and every folder above it, up to the store's own, ''."""
     above = [path]
@@ -178,9 +189,5 @@ def _upwards(path: str) -> list[str]:
     return above
 
 
-def _data_path(table: str, shard: int, attempt: str) -> str:
-    return f"data/{table}/shard={shard:06d}/{attempt}.parquet"
-
-
-def _record_path(folder: str, shard: int) -> str:
-    return f"{folder}/commits/{shard:06d}.json"
+def _data_path(table: str, unit: str, attempt: str) -> str:
+    return f"data/{table}/shard={unit}/{attempt}.parquet"

@@ -16,11 +16,15 @@ from .errors import StoreError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_STAYS = {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
 class Files(Protocol):
     """A disk, as the commit protocol sees it."""
+
+    def make_root(self) -> None:
+        """Make the place of the store itself, durably, or say why it cannot be one."""
 
     def make_dirs(self, path: str) -> None:
         """Make a folder and those above it; durable once each parent is synced."""
@@ -43,14 +47,29 @@ class Files(Protocol):
     def unlink(self, path: str) -> None:
         """Remove a name; fine if it is gone."""
 
+    def remove_dir(self, path: str) -> None:
+        """Remove an empty folder; fine if it is gone, or not empty."""
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Write a file anew, atomically and durably."""
+
     def listdir(self, path: str) -> list[str]:
         """The names in a folder, none if there is no folder."""
 
     def read(self, path: str) -> bytes:
         """A file's content."""
 
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+
+    def size(self, path: str) -> int | None:
+        """Bytes of a file; None if it is gone."""
+
     def age(self, path: str) -> float:
         """Seconds since a file was last written; 0 if it is gone."""
+
+    def where(self, path: str) -> str:
+        """How people and DuckDB call a file."""
 
 
 class LocalFiles:
@@ -60,7 +79,8 @@ class LocalFiles:
         self.root = root
 
     def make_root(self) -> None:
-        """Make the folder itself, durably."""
+        if self.root.exists() and not self.root.is_dir():
+            raise StoreError(f"the store {self.root} is a file: give a folder")
         missing = [p for p in (self.root, *self.root.parents) if not p.exists()]
         with _explained(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
@@ -99,6 +119,22 @@ class LocalFiles:
         with _explained(self.root / path):
             (self.root / path).unlink(missing_ok=True)
 
+    def remove_dir(self, path: str) -> None:
+        try:
+            (self.root / path).rmdir()
+        except OSError as error:
+            if error.errno not in _STAYS:
+                with _explained(self.root / path):
+                    raise
+
+    def replace(self, path: str, data: bytes) -> None:
+        draft = f"{path}.{os.getpid()}.new"
+        with _explained(self.root / path):
+            (self.root / draft).write_bytes(data)
+            _fsync(self.root / draft)
+            (self.root / draft).replace(self.root / path)
+        self.fsync_dir(os.path.dirname(path))
+
     def listdir(self, path: str) -> list[str]:
         try:
             return sorted(os.listdir(self.root / path))
@@ -107,6 +143,18 @@ class LocalFiles:
 
     def read(self, path: str) -> bytes:
         return (self.root / path).read_bytes()
+
+    def exists(self, path: str) -> bool:
+        return (self.root / path).exists()
+
+    def size(self, path: str) -> int | None:
+        try:
+            return (self.root / path).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def where(self, path: str) -> str:
+        return str(self.root / path)
 
     def age(self, path: str) -> float:
         try:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from .errors import StoreError
+from .files import Files, LocalFiles
 from .schema import SCHEMA_VERSION
 
 FORMAT = "FORMAT.json"
@@ -28,20 +29,36 @@ def format_bytes() -> bytes:
     ).encode()
 
 
-def check_format(root: Path) -> None:
-    """Refuse a folder that is no store, or that a later flowglass has written."""
+def files_at(store: str | Path) -> Files:
+    """The files of a store: a folder, or the address of one on an object store."""
+    if "://" in str(store):
+        from .remote import remote_files
+
+        return remote_files(str(store))
+    return LocalFiles(Path(store).absolute())
+
+
+def check_format(files: Files) -> int:
+    """The schema version of a store; refuses what is none, or of a later flowglass."""
+    where = files.where(FORMAT)
     try:
-        said = json.loads((root / FORMAT).read_bytes())
+        said = json.loads(files.read(FORMAT))
         known = said["format"] == "flowglass"
         version = int(said["schema_version"])
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{root / FORMAT} is damaged ({error}): restore it") from error
+        raise StoreError(f"{where} is damaged ({error}): restore it") from error
     if not known:
-        raise StoreError(
-            f"{root} is no flowglass store: {FORMAT} says {said['format']}"
-        )
+        raise StoreError(f"{where} is of no flowglass store: it says {said['format']}")
     if version > SCHEMA_VERSION:
         raise StoreError(
-            f"the store {root} has schema version {version}, this flowglass reads up "
-            f"to {SCHEMA_VERSION}: upgrade flowglass"
+            f"{where} says schema version {version}, this flowglass reads up to "
+            f"{SCHEMA_VERSION}: upgrade flowglass"
         )
+    return version
+
+
+def raise_format(files: Files) -> None:
+    """Say that the store has this schema version: an older flowglass, which would
+    overlook what this one is about to write, refuses it from here on."""
+    if check_format(files) < SCHEMA_VERSION:
+        files.replace(FORMAT, format_bytes())

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .commit import Payload, collect_stale, commit, committed_shards, prepare
-from .files import LocalFiles
-from .layout import model_folder
+from .commit import Payload, collect_stale, commit, prepare
+from .committed import read_committed
+from .layout import files_at, model_folder
 from .record import utc_now
 from .schema import TABLES
 
@@ -17,14 +17,14 @@ class ModelWriter:
     """`neuron_vocab` of one model in a store; a shard is a layer."""
 
     def __init__(self, root: str | Path, model_hash: str) -> None:
-        self._files = LocalFiles(Path(root))
+        self._files = files_at(root)
         self._folder = model_folder(model_hash)
         prepare(self._files, self._folder)
         collect_stale(self._files, self._folder)
 
     def committed(self) -> set[int]:
         """The layers that are done, whoever did them."""
-        return committed_shards(self._files, self._folder)
+        return set(read_committed(self._files, self._folder).shards)
 
     def commit(self, layer: int, rows: "pa.Table") -> bool:
         """Commit one layer's rows; False if another writer has done so."""

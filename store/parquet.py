@@ -1,10 +1,15 @@
-"""Rows of a table as the bytes of a Parquet file."""
+"""Rows of a table as the bytes of a Parquet file, and back."""
+
+import zlib
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from .schema import SCHEMA_VERSION, Table
+from .errors import StoreError
+from .files import Files
+from .record import DataFile
+from .schema import ROWS_VERSION, Table
 
 ROW_GROUP = 131_072
 VERSION_KEY = "flowglass.schema_version"
@@ -13,7 +18,7 @@ VERSION_KEY = "flowglass.schema_version"
 def to_parquet(table: Table, rows: pa.Table) -> bytes:
     """`rows` in the table's schema and order; an assertion if they do not fit it."""
     rows = _sorted(table, conform(table, rows))
-    rows = rows.replace_schema_metadata({VERSION_KEY: str(SCHEMA_VERSION)})
+    rows = rows.replace_schema_metadata({VERSION_KEY: str(ROWS_VERSION)})
     order = [
         pq.SortingColumn(rows.schema.get_field_index(name), nulls_first=False)
         for name in table.sort
@@ -29,6 +34,37 @@ def to_parquet(table: Table, rows: pa.Table) -> bytes:
     )
     data: bytes = sink.getvalue().to_pybytes()
     return data
+
+
+class DamagedFile(StoreError):
+    """A data file is not what its record says; the message says how to mend it."""
+
+
+def read_rows(files: Files, folder: str, file: DataFile) -> pa.Table:
+    """A data file's rows; DamagedFile if it is not what was committed."""
+    path = f"{folder}/{file.path}"
+    try:
+        data = files.read(path)
+    except FileNotFoundError:
+        raise _damaged(files.where(path), "is missing") from None
+    except OSError as error:
+        raise _damaged(files.where(path), f"cannot be read: {error}") from error
+    if len(data) != file.bytes or zlib.crc32(data) != file.crc32:
+        raise _damaged(files.where(path), "is not what was committed (checksum)")
+    try:
+        rows = pq.ParquetFile(pa.BufferReader(data)).read()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(files.where(path), f"is no Parquet file: {error}") from error
+    if rows.num_rows != file.rows:
+        raise _damaged(files.where(path), f"has {rows.num_rows} rows, not {file.rows}")
+    return rows
+
+
+def _damaged(path: str, what: str) -> DamagedFile:
+    return DamagedFile(
+        f"the store's file {path} {what}: restore it from a copy, or let `flowglass "
+        f"verify STORE --repair` drop its shards and run the same sweep again"
+    )
 
 
 def conform(table: Table, rows: pa.Table) -> pa.Table:

@@ -44,6 +44,11 @@ class Plan:
         return identity
 
     @property
+    def rows_version(self) -> int:
+        """The version of the rows' columns, as of the flowglass that made the run."""
+        return int(self.identity.get("schema_version", 1))
+
+    @property
     def n_prompts(self) -> int:
         """How many prompts the run will have read once it is complete."""
         return int(self.config["n_prompts"])

@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 
 _MANTISSA = 23
 
+CLOSURE_BOUNDS = {"float64": 1e-6, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
+"""The largest closure of a prompt that is stored, by the model's dtype (DESIGN 2.3)."""
+
+SUM_TOLERANCE = {"rounded": 4e-3, "full": 1e-5}
+"""How far stored shares may be from summing to 1, by `--precision` (DESIGN 2.8)."""
+
 
 def round_mantissa(x: NDArray[np.float32], bits: int = 7) -> NDArray[np.float32]:
     """Each value rounded to `bits` mantissa bits, ties to even.

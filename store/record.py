@@ -1,4 +1,4 @@
-"""Commit records: what one committed shard consists of.
+"""Records: what one committed shard consists of, or a block of merged shards.
 
 A record is a line of JSON and a line with its sha256, so that a damaged one is noticed.
 """
@@ -52,30 +52,83 @@ class Record:
         return sum(file.bytes for file in self.files)
 
 
-def to_bytes(record: Record) -> bytes:
+@dataclass(frozen=True)
+class Block:
+    """Shards whose rows were merged into larger files; an entry of a run's log.
+
+    One without shards only takes away: what it replaces is to be done again.
+    """
+
+    attempt: str
+    config_sha256: str
+    replaces: tuple[int, ...]
+    """Entries of the log that count no more."""
+    shards: tuple[Record, ...]
+    """What it holds, without their files."""
+    files: tuple[DataFile, ...]
+    superseded: tuple[str, ...]
+    """The files that nobody needs any more, relative to the run's folder."""
+    committed_at: str
+
+    def holds(self, prompt_id: int) -> bool:
+        """Whether the prompt is in one of its shards."""
+        return any(shard.holds(prompt_id) for shard in self.shards)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on disk, the record itself aside."""
+        return sum(file.bytes for file in self.files)
+
+
+def to_bytes(record: Record | Block) -> bytes:
     """The record as it lies on disk."""
     body = canonical({"version": RECORD_VERSION, **asdict(record)})
     return body + b"\n" + hashlib.sha256(body).hexdigest().encode() + b"\n"
 
 
 def from_bytes(data: bytes, *, path: str) -> Record:
-    """The record in a file's content; StoreError if it is not whole."""
+    """The commit record in a file's content; StoreError if it is not whole."""
+    return _record(_checked(data, path=path))
+
+
+def block_from_bytes(data: bytes, *, path: str) -> Block:
+    """The log entry in a file's content; StoreError if it is not whole."""
+    fields = _checked(data, path=path)
+    return Block(
+        **{
+            **fields,
+            "files": _files(fields),
+            "shards": tuple(map(_record, fields["shards"])),
+            "replaces": tuple(fields["replaces"]),
+            "superseded": tuple(fields["superseded"]),
+        }
+    )
+
+
+def _checked(data: bytes, *, path: str) -> dict[str, Any]:
     body, _, digest = data.removesuffix(b"\n").rpartition(b"\n")
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise StoreError(
-            f"the commit record {path} is damaged: delete it and run the same sweep "
-            f"again, which does this shard once more"
+            f"the record {path} is damaged: `flowglass verify STORE --repair` takes "
+            f"it away, then the same sweep does its shards again"
         )
-    fields = json.loads(body)
+    fields: dict[str, Any] = json.loads(body)
     version = fields.pop("version")
     if version != RECORD_VERSION:
         raise StoreError(
-            f"the commit record {path} has version {version}, this flowglass reads "
+            f"the record {path} has version {version}, this flowglass reads "
             f"{RECORD_VERSION}: upgrade flowglass"
         )
-    fields["files"] = tuple(DataFile(**file) for file in fields["files"])
-    fields["prompts"] = tuple((start, stop) for start, stop in fields["prompts"])
-    return Record(**fields)
+    return fields
+
+
+def _record(fields: dict[str, Any]) -> Record:
+    ranges = tuple((start, stop) for start, stop in fields["prompts"])
+    return Record(**{**fields, "files": _files(fields), "prompts": ranges})
+
+
+def _files(fields: dict[str, Any]) -> tuple[DataFile, ...]:
+    return tuple(DataFile(**file) for file in fields["files"])
 
 
 def canonical(value: Any) -> bytes:

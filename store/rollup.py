@@ -4,7 +4,7 @@ Sums are int64 multiples of 2**-32, so that shards merge exactly in any order: a
 aggregate page is the same whatever was committed first, and by whom.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -76,6 +76,22 @@ def component_stats(
         "contribution_max": largest,
     }
     return pa.table(columns).cast(TABLES["component_stats"].schema)
+
+
+KEYS = ["dataset", "category", "layer", "component", "index"]
+
+
+def added_up(parts: Sequence[pa.Table]) -> pa.Table:
+    """Rolled-up rows of several shards as those of all their targets, exactly."""
+    sums = ["n_targets", *TAUS, "contribution_sum", "contribution_sum_sq"]
+    rows = pa.concat_tables(parts).group_by(KEYS)
+    added = rows.aggregate(
+        [*((name, "sum") for name in sums), ("contribution_max", "max")]
+    )
+    names = {f"{name}_sum": name for name in sums}
+    names["contribution_max_max"] = "contribution_max"
+    schema = TABLES["component_stats"].schema
+    return added.rename_columns(names).select(schema.names).cast(schema)
 
 
 def _groups(prompts: pa.Table, targets: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:

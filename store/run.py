@@ -5,20 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .commit import (
-    Payload,
-    collect_stale,
-    commit,
-    committed_shards,
-    prepare,
-    publish,
-    read_records,
-)
+from .blocks import collect_superseded
+from .commit import Payload, collect_stale, commit, prepare, publish
+from .committed import Committed, read_committed
 from .errors import StoreError
-from .files import LocalFiles
-from .layout import FORMAT, check_format, format_bytes, run_folder
+from .layout import FORMAT, files_at, format_bytes, raise_format, run_folder
 from .plan import Plan, differences, plan_from_bytes, plan_to_bytes, run_id_of
-from .record import Record, canonical, utc_now
+from .record import canonical, utc_now
 from .schema import TABLES
 
 if TYPE_CHECKING:
@@ -44,17 +37,18 @@ class RunWriter:
             raise StoreError(
                 f"run name {plan.run_id!r}: use up to 200 letters, digits and . _ + -"
             )
-        self.root = Path(root)
-        self._files = LocalFiles(self.root)
+        self.store = root
+        self._files = files_at(root)
         self._folder = run_folder(plan.run_id)
-        self._records: dict[int, Record] = {}
+        self._known = Committed()
         self._make_store()
         self.plan = self._settle(plan)
         collect_stale(self._files, self._folder)
+        collect_superseded(self._files, self._folder)
 
     def committed(self) -> set[int]:
         """The shards that are done, whoever did them."""
-        return committed_shards(self._files, self._folder)
+        return set(self._committed().shards)
 
     def commit(
         self,
@@ -87,16 +81,12 @@ class RunWriter:
 
     def totals(self) -> dict[str, int]:
         """`n_prompts`, `n_tokens` and `n_quarantined` of all committed shards."""
-        self._records = read_records(self._files, self._folder, known=self._records)
-        return {
-            name: sum(record.info[name] for record in self._records.values())
-            for name in COUNTED
-        }
+        infos = self.infos().values()
+        return {name: sum(info[name] for info in infos) for name in COUNTED}
 
     def infos(self) -> dict[int, Mapping[str, Any]]:
         """What was noted of every committed shard."""
-        records = read_records(self._files, self._folder, known=self._records)
-        return {shard: record.info for shard, record in records.items()}
+        return {shard: rec.info for shard, rec in self._committed().shards.items()}
 
     def stop(self, reason: str) -> None:
         """Note that the run was stopped on purpose, and why."""
@@ -107,13 +97,15 @@ class RunWriter:
         """Forget that the run was stopped."""
         self._files.unlink(f"{self._folder}/stopped.json")
 
+    def _committed(self) -> Committed:
+        self._known = read_committed(self._files, self._folder, known=self._known)
+        return self._known
+
     def _make_store(self) -> None:
-        if self.root.exists() and not self.root.is_dir():
-            raise StoreError(f"the store {self.root} is a file: give a folder")
         self._files.make_root()
-        is_store = (self.root / FORMAT).exists()
+        is_store = self._files.exists(FORMAT)
         if is_store:
-            check_format(self.root)
+            raise_format(self._files)
         prepare(self._files, self._folder)
         if not is_store:
             self._publish(FORMAT, format_bytes())
@@ -123,11 +115,11 @@ class RunWriter:
         path = f"{self._folder}/plan.json"
         if self._publish(path, plan_to_bytes(plan)):
             return plan
-        settled = plan_from_bytes(self._files.read(path), path=f"{self.root / path}")
+        settled = plan_from_bytes(self._files.read(path), path=self._files.where(path))
         differing = differences(settled.identity, plan.identity)
         if differing:
             raise StoreError(
-                f"run {plan.run_id!r} in {self.root} has another configuration: "
+                f"run {plan.run_id!r} in {self.store} has another configuration: "
                 f"{', '.join(differing)}; give the same options, or another --run name"
             )
         return settled

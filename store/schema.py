@@ -22,8 +22,14 @@ from .schema_flow import (
 from .schema_meaning import LENS, LOGIT_ATTRIBUTION, NEURON_VOCAB, NEURONS, WRITES
 from .table import Column, Table
 
-SCHEMA_VERSION = 1
-"""Written to every store and file; a store with a later one is refused."""
+SCHEMA_VERSION = 2
+"""How stores are laid out; written to every store. One with a later version is refused;
+an older one is read as it is, and gets this version when it is written to.
+2: blocks of merged shards."""
+
+ROWS_VERSION = 1
+"""Which columns rows have; written to every run and file. A column that came
+later says so (`Column.since`), and older runs show it as null."""
 
 DEFAULT_TAU = 0.04
 """The threshold at which a route is shown and counted unless one is given."""
@@ -66,6 +72,7 @@ __all__ = [
     "FIXED_POINT",
     "KINDS",
     "PER_MODEL",
+    "ROWS_VERSION",
     "RUNS",
     "SCHEMA_VERSION",
     "SHOWN_AS_DOUBLE",

@@ -33,6 +33,7 @@ EDGES = table(
         optional("attention", FLOAT, "attention probability; null unless attn"),
     ],
     sort="layer head prompt_id query key",
+    key="prompt_id layer step kind head query key",
 )
 
 STEPS_TABLE = table(
@@ -82,6 +83,7 @@ ROUTES = table(
         column("survives_at", FLOAT, "it is in the route at every tau below this"),
     ],
     sort="prompt_id target layer head query key",
+    key="prompt_id target layer step kind head query key",
 )
 
 IMPORTANCE = table(

@@ -29,6 +29,7 @@ NEURONS = table(
         column("activation", FLOAT, "what its weights are multiplied by"),
     ],
     sort="layer expert neuron prompt_id position",
+    key="prompt_id layer position rank",
 )
 
 LENS = table(

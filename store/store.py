@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 from .connect import connect, lock, show
 from .errors import StoreError
 from .guard import check_reads_only
-from .layout import FORMAT, check_format, run_folder
+from .files import Files
+from .layout import FORMAT, check_format, files_at, run_folder
 from .schema import TABLES
 from .snapshot import Snapshot, take_snapshot
 from .sql_errors import explained
@@ -29,16 +30,14 @@ def open_store(path: str | Path) -> "Store":
     >>> with open_store("runs/") as store:  # doctest: +SKIP
     ...     store.sql("select layer, count(*) from edges group by layer").df()
     """
-    if "://" in str(path):
-        raise StoreError(f"{path} is no folder: give a store on this machine's disks")
-    root = Path(path).absolute()
-    if not (root / FORMAT).exists():
+    files = files_at(path)
+    if not files.exists(FORMAT):
         raise StoreError(
-            f"no store at {path}: give a folder that `flowglass sweep --store` has "
-            f"written (it has a {FORMAT})"
+            f"no store at {path}: give a folder or address that `flowglass sweep "
+            f"--store` has written (it has a {FORMAT})"
         )
-    check_format(root)
-    return Store(root)
+    check_format(files)
+    return Store(files)
 
 
 class Store:
@@ -47,12 +46,16 @@ class Store:
     snapshot: Snapshot
     """The runs, and what is committed of each."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    root: str
+    """What the names of its files begin with: a folder, or an address."""
+
+    def __init__(self, files: Files) -> None:
+        self.files_of_store = files
+        self.root = files.where("")
         self.snapshot = Snapshot()
         self._connection = connect()
         self._refreshing = Lock()
-        self._show(take_snapshot(root, known=self.snapshot))
+        self._show(take_snapshot(files, known=self.snapshot))
 
     def sql(self, query: str, params: Params = None) -> "duckdb.DuckDBPyRelation":
         """A query as a DuckDB relation: `.df()`, `.fetchall()`, `.to_arrow_table()`.
@@ -86,14 +89,14 @@ class Store:
             raise StoreError(f"no table {table!r} has files: {_near(table, TABLES)}")
         if run_id not in self.snapshot.runs:
             raise StoreError(f"no run {run_id!r}: {_near(run_id, self.snapshot.runs)}")
-        records = self.snapshot.runs[run_id].records.values()
-        wanted = [r for r in records if prompt_id is None or r.holds(prompt_id)]
+        units = self.snapshot.runs[run_id].committed.units
+        wanted = [u for u in units if prompt_id is None or u.holds(prompt_id)]
         return committed_files(self.root, run_folder(run_id), wanted, table)
 
     def refresh(self) -> bool:
         """See what has been committed since; whether that is anything."""
         with self._refreshing:
-            snapshot = take_snapshot(self.root, known=self.snapshot)
+            snapshot = take_snapshot(self.files_of_store, known=self.snapshot)
             changed = snapshot != self.snapshot
             if changed:
                 self._show(snapshot)

@@ -39,6 +39,8 @@ class Column:
     type: str
     doc: str
     nullable: bool = False
+    since: int = 1
+    """The ROWS_VERSION that brought it; in rows of an older one it is null."""
 
     @property
     def sql_type(self) -> str:
@@ -58,12 +60,14 @@ def optional(name: str, type: str, doc: str) -> Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a store; `sort` is the order of the rows inside one shard."""
+    """A table of a store; `sort` is the order of the rows inside one shard, `key` what
+    no two rows of a run share."""
 
     name: str
     doc: str
     columns: tuple[Column, ...]
     sort: tuple[str, ...]
+    key: tuple[str, ...]
 
     @cached_property
     def schema(self) -> "pa.Schema":
@@ -86,8 +90,11 @@ class Table:
         )
 
 
-def table(name: str, doc: str, columns: Sequence[Column], sort: str) -> Table:
-    """A table whose rows are sorted by the columns that `sort` lists, space between."""
-    by = tuple(sort.split())
-    assert set(by) <= {c.name for c in columns}, f"{name} has no {by}"
-    return Table(name, doc, tuple(columns), by)
+def table(
+    name: str, doc: str, columns: Sequence[Column], *, sort: str, key: str = ""
+) -> Table:
+    """A table; `sort` and `key` list columns with space between, and the key is what it
+    is sorted by if nothing is said."""
+    by, unique = tuple(sort.split()), tuple((key or sort).split())
+    assert {*by, *unique} <= {c.name for c in columns}, f"{name} has no {by}, {unique}"
+    return Table(name, doc, tuple(columns), by, unique)

@@ -4,12 +4,21 @@ The SQL names every file. Nothing else exists: not what a glob would find beside
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
+from .committed import Committed
 from .layout import model_folder, run_folder
-from .record import Record
-from .schema import FIXED_POINT, PER_MODEL, SHOWN_AS_DOUBLE, TABLES, Column, Table
+from .record import Block, Record
+from .schema import (
+    FIXED_POINT,
+    PER_MODEL,
+    ROWS_VERSION,
+    SHOWN_AS_DOUBLE,
+    TABLES,
+    Column,
+    Table,
+)
 from .snapshot import Snapshot
 
 SEPARATOR = "\x1f"
@@ -17,15 +26,26 @@ SEPARATOR = "\x1f"
 takes it 10 times as long."""
 
 
-def view_definitions(root: Path, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Every table's name with the query that is its view."""
+class Owner(NamedTuple):
+    """A run, or a model: what its rows are in."""
+
+    folder: str
+    committed: Committed
+    rows_version: int
+
+
+def view_definitions(root: Path | str, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Every table's name with the query that is its view.
+
+    `root` is the folder or address that the files' names begin with.
+    """
     runs = {
-        run_id: (run_folder(run_id), state.records)
+        run_id: Owner(run_folder(run_id), state.committed, state.plan.rows_version)
         for run_id, state in snapshot.runs.items()
     }
     models = {
-        model_hash: (model_folder(model_hash), records)
-        for model_hash, records in snapshot.models.items()
+        model_hash: Owner(model_folder(model_hash), committed, ROWS_VERSION)
+        for model_hash, committed in snapshot.models.items()
     }
     for table in TABLES.values():
         if table.name in PER_MODEL:
@@ -37,37 +57,35 @@ def view_definitions(root: Path, snapshot: Snapshot) -> Iterator[tuple[str, str]
 
 
 def committed_files(
-    root: Path, folder: str, records: Iterable[Record], table: str
+    root: Path | str, folder: str, units: Iterable[Record | Block], table: str
 ) -> list[str]:
-    """The files of one table that the records of one folder name, whole paths."""
+    """The files of one table that records of one folder name, whole names."""
     return [
-        str(root / folder / file.path)
-        for record in records
-        for file in record.files
+        f"{root}/{folder}/{file.path}"
+        for unit in units
+        for file in unit.files
         if file.table == table
     ]
 
 
-def first_files(root: Path, snapshot: Snapshot) -> Iterator[str]:
+def first_files(root: Path | str, snapshot: Snapshot) -> Iterator[str]:
     """The first file of every table of every owner: the ones a new view looks into."""
-    runs = ((run_folder(name), run.records) for name, run in snapshot.runs.items())
-    models = ((model_folder(name), shards) for name, shards in snapshot.models.items())
-    for folder, records in chain(runs, models):
-        for table in TABLES:
-            yield from committed_files(root, folder, records.values(), table)[:1]
+    seen = set()
+    for folder, unit in snapshot.units():
+        for file in unit.files:
+            if (folder, file.table) not in seen:
+                seen.add((folder, file.table))
+                yield f"{root}/{folder}/{file.path}"
 
 
 def _over(
-    owner: str,
-    table: Table,
-    root: Path,
-    owners: Mapping[str, tuple[str, Mapping[int, Record]]],
+    owner: str, table: Table, root: Path | str, owners: Mapping[str, Owner]
 ) -> str:
     """All rows of a table, led by the run or model that owns them."""
-    shown = ", ".join(_shown(column) for column in table.columns)
     parts = []
-    for name, (folder, records) in owners.items():
-        paths = committed_files(root, folder, records.values(), table.name)
+    for name, of in owners.items():
+        paths = committed_files(root, of.folder, of.committed.units, table.name)
+        shown = ", ".join(_shown(c, of.rows_version) for c in table.columns)
         if paths:
             listed = quote(SEPARATOR.join(by_the_letter(path) for path in paths))
             parts.append(
@@ -103,7 +121,9 @@ def _merged(parts: str) -> str:
     )
 
 
-def _shown(column: Column) -> str:
+def _shown(column: Column, rows_version: int) -> str:
+    if column.since > rows_version:  # the files of an older run lack it
+        return f'NULL::{_shown_type(column)} AS "{column.name}"'
     if _shown_type(column) == column.sql_type:
         return f'"{column.name}"'
     return f'"{column.name}"::{_shown_type(column)} AS "{column.name}"'

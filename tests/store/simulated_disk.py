@@ -83,6 +83,29 @@ class SimulatedDisk:
             if name.startswith(inside) and "/" not in name.removeprefix(inside)
         )
 
+    def make_root(self) -> None:
+        pass
+
+    def remove_dir(self, path: str) -> None:
+        if path in self.names and not self.listdir(path):
+            self._name(path, None)
+            self._done()
+
+    def replace(self, path: str, data: bytes) -> None:
+        number = len(self.contents)
+        self.contents[number] = Content(data, data, synced=True)
+        self._name(path, number)
+        self.fsync_dir(dirname(path))
+
+    def exists(self, path: str) -> bool:
+        return path in self.names
+
+    def size(self, path: str) -> int | None:
+        return len(self.read(path)) if self.exists(path) else None
+
+    def where(self, path: str) -> str:
+        return path
+
     def read(self, path: str) -> bytes:
         if path not in self.names:
             raise FileNotFoundError(path)

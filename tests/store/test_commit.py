@@ -11,14 +11,8 @@ from pathlib import Path
 import pytest
 
 from flowglass.store import StoreError
-from flowglass.store.commit import (
-    Payload,
-    collect_stale,
-    commit,
-    committed_shards,
-    prepare,
-    read_records,
-)
+from flowglass.store.commit import Payload, collect_stale, commit, prepare
+from flowglass.store.committed import read_committed
 from flowglass.store.files import LocalFiles
 
 FOLDER = "runs/run_id=x"
@@ -73,7 +67,7 @@ def start_writer(root: Path, n_shards: int, seed: int) -> subprocess.Popen[str]:
 def test_a_record_says_what_was_committed(files: LocalFiles) -> None:
     """Files with rows, sizes and checksums, prompts as ranges, and the counts."""
     assert commit_one(files)
-    record = read_records(files, FOLDER, known={})[0]
+    record = read_committed(files, FOLDER).shards[0]
     assert [(f.table, f.rows, f.bytes) for f in record.files] == [
         ("edges", 10, 1000),
         ("tokens", 1, 1),
@@ -101,7 +95,7 @@ def test_racing_processes_commit_every_shard_once(files: LocalFiles) -> None:
     won = [int(shard) for shard, won in said if won == "1"]
     assert len(said) == 50
     assert sorted(won) == list(range(25))
-    records = read_records(files, FOLDER, known={}).values()
+    records = read_committed(files, FOLDER).shards.values()
     assert data_files(files.root) == {f.path for r in records for f in r.files}
 
 
@@ -118,7 +112,7 @@ def test_killed_writers_lose_nothing_they_reported(files: LocalFiles) -> None:
         rest = writer.communicate()[0].splitlines(keepends=True)
         reported |= {int(line.split()[0]) for line in rest if line.endswith("\n")}
         collect_stale(files, FOLDER, grace=0)
-        records = read_records(files, FOLDER, known={})
+        records = read_committed(files, FOLDER).shards
         assert reported <= records.keys()
         named = {f.path for r in records.values() for f in r.files}
         assert data_files(files.root) == named
@@ -150,7 +144,7 @@ def test_a_sleeper_taken_for_dead_cannot_commit(files: LocalFiles) -> None:
 
     with pytest.raises(StoreError, match="removed meanwhile; run the same command"):
         commit_one(Sleepy(files.root))
-    assert committed_shards(files, FOLDER) == set()
+    assert read_committed(files, FOLDER).shards == {}
     assert data_files(files.root) == set()
 
 
@@ -164,7 +158,7 @@ def test_a_sleeper_that_committed_keeps_its_files(files: LocalFiles) -> None:
             return won
 
     assert commit_one(Sleepy(files.root))
-    (record,) = read_records(files, FOLDER, known={}).values()
+    (record,) = read_committed(files, FOLDER).shards.values()
     assert data_files(files.root) == {file.path for file in record.files}
 
 
@@ -178,8 +172,8 @@ def test_a_damaged_record_is_named_with_its_remedy(
     whole = path.read_bytes()
     changed = whole.replace(b"edges", b"edgez")
     path.write_bytes(whole[:-20] if damage == "cut" else changed)
-    with pytest.raises(StoreError, match=r"000007\.json is damaged: delete it"):
-        read_records(files, FOLDER, known={})
+    with pytest.raises(StoreError, match=r"000007\.json is damaged: .*--repair"):
+        read_committed(files, FOLDER).shards
     path.unlink()
     assert commit_one(files, shard=7)
 
@@ -189,4 +183,4 @@ def test_other_files_beside_the_records_are_no_shards(files: LocalFiles) -> None
     commit_one(files, shard=3)
     (files.root / FOLDER / "commits" / ".nfs0001").touch()
     (files.root / FOLDER / "commits" / "copy of 000004.json").touch()
-    assert committed_shards(files, FOLDER) == {3}
+    assert read_committed(files, FOLDER).shards.keys() == {3}

@@ -1,0 +1,155 @@
+"""The log of blocks: adding to it, and removing what it made superfluous.
+
+An entry is committed as a shard is, but to the next free number of the log. Whoever
+finds that number taken looks again: if somebody else has replaced or taken away what
+the entry is about, it is given up, and nothing changes. So there is no lock, and nobody
+waits for a process that died.
+
+Files that an entry supersedes stay for a grace period, for readers who opened the store
+before. Commit records of merged shards stay for good: they are what keeps a slow writer
+from committing such a shard again.
+"""
+
+import os.path
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from .commit import GRACE, Payload, data_files, discard, new_attempt, stage
+from .committed import Committed, block_path, commit_path, read_committed
+from .errors import StoreError
+from .files import Files
+from .record import Block, Record, utc_now
+
+
+def merge(
+    files: Files,
+    folder: str,
+    units: Iterable[Record | Block],
+    tables: Mapping[str, Payload],
+) -> bool:
+    """Let `tables`, which hold the rows of `units`, take their place.
+
+    False if one of them does not count any more, and nothing changes.
+    """
+    units = list(units)
+    log = read_committed(files, folder).blocks
+    replaces = {n for n, block in log.items() if block in units}
+    shards = sorted(
+        (record for unit in units for record in _shards_of(unit)),
+        key=lambda record: record.shard,
+    )
+    attempt = new_attempt()
+    name = f"{shards[0].shard:06d}-{shards[-1].shard:06d}"
+    block = Block(
+        attempt=attempt,
+        config_sha256=shards[0].config_sha256,
+        replaces=tuple(sorted(replaces)),
+        shards=tuple(replace(record, files=()) for record in shards),
+        files=data_files(tables, name, attempt),
+        superseded=tuple(file.path for unit in units for file in unit.files),
+        committed_at=utc_now(),
+    )
+    return _append(files, folder, block, tables, name=name)
+
+
+def drop(files: Files, folder: str, shards: Iterable[int]) -> set[int]:
+    """Take shards away, so that the next sweep does them again; which those were.
+
+    A block goes as a whole: what else it holds is to be done again too.
+    """
+    wanted = set(shards)
+    while True:
+        now = read_committed(files, folder)
+        hit = {
+            number: block
+            for number, block in now.blocks.items()
+            if wanted & {record.shard for record in block.shards}
+        }
+        gone = wanted | {r.shard for block in hit.values() for r in block.shards}
+        units: list[Record | Block] = [*hit.values()]
+        units += [now.records[shard] for shard in gone & now.records.keys()]
+        # First the records: while a block still counts, its shards stay committed.
+        for shard in gone:
+            files.unlink(commit_path(folder, shard))
+        files.fsync_dir(f"{folder}/commits")
+        entry = Block(
+            attempt=new_attempt(),
+            config_sha256="",
+            replaces=tuple(sorted(hit)),
+            shards=(),
+            files=(),
+            superseded=tuple(file.path for unit in units for file in unit.files),
+            committed_at=utc_now(),
+        )
+        if _append(files, folder, entry, {}, name="drop"):
+            return gone
+
+
+def collect_superseded(files: Files, folder: str, *, grace: float = GRACE) -> int:
+    """Remove the files that entries older than `grace` seconds supersede."""
+    left: dict[str, list[str]] = {}
+    for number, entry in read_committed(files, folder).log.items():
+        if files.age(block_path(folder, number)) >= grace:
+            for path in entry.superseded:
+                left.setdefault(os.path.dirname(path), []).append(path)
+    removed = 0
+    for table in {os.path.dirname(path) for path in left}:
+        # Listed once a table: what was removed before is not asked for again.
+        for name in files.listdir(f"{folder}/{table}"):
+            for path in left.get(f"{table}/{name}", ()):
+                files.unlink(f"{folder}/{path}")
+                removed += 1
+            if f"{table}/{name}" in left:
+                files.remove_dir(f"{folder}/{table}/{name}")
+    return removed
+
+
+def superseded(files: Files, folder: str, *, younger_than: float) -> int:
+    """How many files wait for `collect_superseded`."""
+    log = read_committed(files, folder).log
+    return sum(
+        len(entry.superseded)
+        for number, entry in log.items()
+        if files.age(block_path(folder, number)) < younger_than
+    )
+
+
+def _append(
+    files: Files,
+    folder: str,
+    block: Block,
+    tables: Mapping[str, Payload],
+    *,
+    name: str,
+) -> bool:
+    files.make_dirs(f"{folder}/blocks")  # a store of schema 1 has none
+    files.fsync_dir(folder)
+    staged = stage(files, folder, name, block, tables)
+    try:
+        won = False
+        while not won and _still_right(now := read_committed(files, folder), block):
+            number = max(now.log, default=-1) + 1
+            won = files.link(staged, block_path(folder, number))
+    except StoreError:
+        discard(files, folder, block, staged)
+        raise
+    files.fsync_dir(f"{folder}/blocks")
+    if won:
+        files.unlink(staged)
+    else:
+        discard(files, folder, block, staged)
+    return won
+
+
+def _still_right(now: Committed, block: Block) -> bool:
+    """Whether what an entry replaces and merges is what counts now."""
+    if not set(block.replaces) <= now.blocks.keys():
+        return False
+    free = {record.shard: record.attempt for record in now.records.values()}
+    for number in block.replaces:
+        free |= {record.shard: record.attempt for record in now.blocks[number].shards}
+    return all(free.get(record.shard) == record.attempt for record in block.shards)
+
+
+def _shards_of(unit: Record | Block) -> tuple[Record, ...]:
+    return (unit,) if isinstance(unit, Record) else unit.shards

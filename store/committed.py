@@ -1,0 +1,123 @@
+"""What is committed in a folder of shards: commit records, and a log of blocks.
+
+`commits/000003.json` says that shard 3 is there, and in which files. `blocks/` is a
+log: each entry says that the rows of some shards now stand in other, larger files, or
+that some shards count no more. Entries are added at the end alone, each exclusively, by
+whoever has seen all those before; so all readers agree on what holds.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from .files import Files
+from .record import Block, Record, block_from_bytes, from_bytes
+
+
+@dataclass(frozen=True)
+class Committed:
+    """The shards of one run, or of one model's tables."""
+
+    log: Mapping[int, Block] = field(default_factory=dict)
+    """Every entry by its number, those that count no more included."""
+    records: Mapping[int, Record] = field(default_factory=dict)
+    """Of the shards that stand in files of their own."""
+
+    @cached_property
+    def blocks(self) -> Mapping[int, Block]:
+        """The blocks that count, by number."""
+        return _live(self.log)
+
+    @cached_property
+    def shards(self) -> Mapping[int, Record]:
+        """Every committed shard; those of blocks without their files."""
+        merged = {r.shard: r for block in self.blocks.values() for r in block.shards}
+        return dict(sorted({**self.records, **merged}.items()))
+
+    @cached_property
+    def units(self) -> tuple[Record | Block, ...]:
+        """What has files, in the order of the first shard of each."""
+        return tuple(sorted([*self.records.values(), *self.blocks.values()], key=first))
+
+
+def first(unit: Record | Block) -> int:
+    """The first shard of a unit."""
+    if isinstance(unit, Record):
+        return unit.shard
+    return min(record.shard for record in unit.shards)
+
+
+def read_committed(
+    files: Files,
+    folder: str,
+    *,
+    known: Committed | None = None,
+    without: Collection[str] = (),
+) -> Committed:
+    """What is committed now; records that `known` has are not read again.
+
+    Takes the records `without` names, which are damaged, for not being there.
+    """
+    entries = [e for e in numbered(files, f"{folder}/blocks") if e[1] not in without]
+    # What was taken away may have come again, and the log tells: records are read anew
+    # once it has grown.
+    known = known or Committed()
+    same = known.log.keys() == {number for number, _ in entries}
+    log = known.log if same else {n: _block(files, path) for n, path in entries}
+    covered = {r.shard for block in _live(log).values() for r in block.shards}
+    records = dict(known.records) if same else {}
+    names = {
+        shard: path
+        for shard, path in numbered(files, f"{folder}/commits")
+        if shard not in covered and path not in without
+    }
+    for shard in names.keys() - records.keys():
+        try:
+            records[shard] = _shard(files, names[shard])
+        except FileNotFoundError:  # taken away since it was listed
+            continue
+    return Committed(log, {s: r for s, r in sorted(records.items()) if s in names})
+
+
+def _block(files: Files, path: str) -> Block:
+    return block_from_bytes(files.read(path), path=files.where(path))
+
+
+def _shard(files: Files, path: str) -> Record:
+    return from_bytes(files.read(path), path=files.where(path))
+
+
+def is_of_record(files: Files, folder: str, unit: str, attempt: str) -> bool:
+    """Whether an attempt at a shard, or at a range of them, has been committed."""
+    if not unit.isdecimal():
+        entries = numbered(files, f"{folder}/blocks")
+        return any(_block(files, path).attempt == attempt for _, path in entries)
+    path = commit_path(folder, int(unit))
+    return files.exists(path) and _shard(files, path).attempt == attempt
+
+
+def commit_path(folder: str, shard: int) -> str:
+    """The name of a shard's commit record."""
+    return f"{folder}/commits/{shard:06d}.json"
+
+
+def block_path(folder: str, number: int) -> str:
+    """The name of an entry of the log."""
+    return f"{folder}/blocks/{number:06d}.json"
+
+
+def _live(log: Mapping[int, Block]) -> dict[int, Block]:
+    replaced = {number for block in log.values() for number in block.replaces}
+    return {
+        number: block
+        for number, block in sorted(log.items())
+        if block.shards and number not in replaced
+    }
+
+
+def numbered(files: Files, folder: str) -> Iterator[tuple[int, str]]:
+    """The records in a folder, by number; what else lies there is none."""
+    for name in files.listdir(folder):
+        stem = name.removesuffix(".json")
+        if stem != name and stem.isdecimal():
+            yield int(stem), f"{folder}/{name}"

@@ -1,0 +1,63 @@
+"""Damaged records, and files that no record names."""
+
+from collections.abc import Iterator
+
+from .committed import Committed, numbered
+from .errors import StoreError
+from .files import Files
+from .record import Block, block_from_bytes, from_bytes, to_bytes, utc_now
+
+
+def damaged_records(files: Files, folder: str) -> Iterator[tuple[str, str]]:
+    """The records of a run or model that are not whole, and what is wrong."""
+    for kind, parse in (("commits", from_bytes), ("blocks", block_from_bytes)):
+        for number, path in numbered(files, f"{folder}/{kind}"):
+            try:
+                record = parse(files.read(path), path=files.where(path))
+            except StoreError as error:
+                yield path, str(error)
+                continue
+            if getattr(record, "shard", number) != number:
+                yield (
+                    path,
+                    f"the record {files.where(path)} is of shard "
+                    f"{getattr(record, 'shard', None)}: it was renamed",
+                )
+
+
+def forget(files: Files, path: str) -> None:
+    """Let a damaged record count no more.
+
+    A shard's is removed. The place of a log's entry stays taken, by one that says
+    nothing, or a reader could mistake a later entry for it.
+    """
+    if "/blocks/" not in path:
+        files.unlink(path)
+        files.fsync_dir(path.rpartition("/")[0])
+        return
+    nothing = Block("", "", (), (), (), (), utc_now())
+    files.replace(path, to_bytes(nothing))
+
+
+def unnamed_files(
+    files: Files, folder: str, committed: Committed, *, grace: float
+) -> list[str]:
+    """Data files, older than `grace` seconds, that neither a record names nor an
+    attempt that may still be at work."""
+    named = {file.path for unit in committed.units for file in unit.files}
+    named |= {path for entry in committed.log.values() for path in entry.superseded}
+    attempts = {
+        name.removesuffix(".json").rpartition("-")[2]
+        for name in files.listdir(f"{folder}/tmp")
+    }
+    found = []
+    for table in files.listdir(f"{folder}/data"):
+        for unit in files.listdir(f"{folder}/data/{table}"):
+            for name in files.listdir(f"{folder}/data/{table}/{unit}"):
+                path = f"data/{table}/{unit}/{name}"
+                attempt = name.removesuffix(".parquet")
+                if path in named or attempt in attempts or attempt == name:
+                    continue
+                if files.age(f"{folder}/{path}") >= grace:
+                    found.append(f"{folder}/{path}")
+    return found

@@ -1,6 +1,5 @@
 """The command `flowglass sweep`."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +20,11 @@ def sweep(
         ),
     ],
     store: Annotated[
-        Path, typer.Option(help="Folder to store rows in.", show_default=False)
+        str,
+        typer.Option(
+            help="Folder, or address as s3://bucket/runs, to store rows in.",
+            show_default=False,
+        ),
     ],
     run: Annotated[
         str | None, typer.Option(help="Name of the run (default: model and data).")

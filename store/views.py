@@ -81,18 +81,29 @@ def first_files(root: Path | str, snapshot: Snapshot) -> Iterator[str]:
 def _over(
     owner: str, table: Table, root: Path | str, owners: Mapping[str, Owner]
 ) -> str:
-    """All rows of a table, led by the run or model that owns them."""
-    parts = []
+    """All rows of a table, led by the run or model that owns them.
+
+    One list of files for all owners, or a store of a hundred runs would take a second
+    to open: making a view looks into the first file of each list. A file's owner is
+    read from its name, which also lets DuckDB pass over the files of the others.
+    """
+    by_version: dict[int, dict[str, list[str]]] = {}
     for name, of in owners.items():
         paths = committed_files(root, of.folder, of.committed.units, table.name)
-        shown = ", ".join(_shown(c, of.rows_version) for c in table.columns)
         if paths:
-            listed = quote(SEPARATOR.join(by_the_letter(path) for path in paths))
-            parts.append(
-                f"SELECT {quote(name)} AS {owner}, {shown} FROM read_parquet("
-                f"string_split({listed}, chr({ord(SEPARATOR)})), "
-                f"hive_partitioning = false)"
-            )
+            by_version.setdefault(of.rows_version, {})[name] = paths
+    parts = []
+    for version, paths_of in by_version.items():
+        shown = ", ".join(_shown(column, version) for column in table.columns)
+        paths = [by_the_letter(path) for paths in paths_of.values() for path in paths]
+        place = f"{root}/".count("/") + 2  # behind the root, and runs/ or models/
+        in_path = f"split_part(filename, '/', {place})[{len(owner) + 2}:]"
+        led_by = in_path if len(paths_of) > 1 else quote(*paths_of)
+        parts.append(
+            f"SELECT {led_by} AS {owner}, {shown} FROM read_parquet("
+            f"string_split({quote(SEPARATOR.join(paths))}, chr({ord(SEPARATOR)})), "
+            f"hive_partitioning = false, filename = true)"
+        )
     return " UNION ALL ".join(parts) or _empty(owner, table)
 
 

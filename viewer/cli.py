@@ -1,6 +1,5 @@
 """`flowglass view`: the command, and nothing that takes time to import."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,7 +7,10 @@ import typer
 
 def view(
     store: Annotated[
-        Path, typer.Argument(metavar="STORE", help="Folder that a sweep has written.")
+        str,
+        typer.Argument(
+            metavar="STORE", help="Folder or address that a sweep has written."
+        ),
     ],
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5006,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

@@ -6,7 +6,7 @@ that some shards count no more. Entries are added at the end alone, each exclusi
 whoever has seen all those before; so all readers agree on what holds.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -63,7 +63,7 @@ def read_committed(
     # once it has grown.
     known = known or Committed()
     same = known.log.keys() == {number for number, _ in entries}
-    log = known.log if same else {n: _block(files, path) for n, path in entries}
+    log = known.log if same else _blocks(files, entries)
     covered = {r.shard for block in _live(log).values() for r in block.shards}
     records = dict(known.records) if same else {}
     names = {
@@ -71,29 +71,32 @@ def read_committed(
         for shard, path in numbered(files, f"{folder}/commits")
         if shard not in covered and path not in without
     }
-    for shard in names.keys() - records.keys():
-        try:
-            records[shard] = _shard(files, names[shard])
-        except FileNotFoundError:  # taken away since it was listed
-            continue
+    news = sorted(names.keys() - records.keys())
+    content = files.read_all(names[shard] for shard in news)
+    for shard in news:
+        if (path := names[shard]) in content:  # else taken away since it was listed
+            records[shard] = from_bytes(content[path], path=files.where(path))
     return Committed(log, {s: r for s, r in sorted(records.items()) if s in names})
 
 
-def _block(files: Files, path: str) -> Block:
-    return block_from_bytes(files.read(path), path=files.where(path))
-
-
-def _shard(files: Files, path: str) -> Record:
-    return from_bytes(files.read(path), path=files.where(path))
+def _blocks(files: Files, entries: Iterable[tuple[int, str]]) -> dict[int, Block]:
+    numbers = {path: number for number, path in entries}
+    return {
+        numbers[path]: block_from_bytes(data, path=files.where(path))
+        for path, data in files.read_all(numbers).items()
+    }
 
 
 def is_of_record(files: Files, folder: str, unit: str, attempt: str) -> bool:
     """Whether an attempt at a shard, or at a range of them, has been committed."""
     if not unit.isdecimal():
-        entries = numbered(files, f"{folder}/blocks")
-        return any(_block(files, path).attempt == attempt for _, path in entries)
+        log = _blocks(files, numbered(files, f"{folder}/blocks"))
+        return any(block.attempt == attempt for block in log.values())
     path = commit_path(folder, int(unit))
-    return files.exists(path) and _shard(files, path).attempt == attempt
+    return any(
+        from_bytes(data, path=files.where(path)).attempt == attempt
+        for data in files.read_all([path]).values()
+    )
 
 
 def commit_path(folder: str, shard: int) -> str:

@@ -7,8 +7,8 @@ power after each of them. Paths are relative to the store, with `/`.
 import errno
 import os
 import time
-from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Set
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -58,6 +58,9 @@ class Files(Protocol):
 
     def read(self, path: str) -> bytes:
         """A file's content."""
+
+    def read_all(self, paths: Iterable[str]) -> dict[str, bytes]:
+        """The content of many small files; those that are gone are left out."""
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file."""
@@ -143,6 +146,13 @@ class LocalFiles:
 
     def read(self, path: str) -> bytes:
         return (self.root / path).read_bytes()
+
+    def read_all(self, paths: Iterable[str]) -> dict[str, bytes]:
+        found = {}
+        for path in paths:
+            with suppress(FileNotFoundError):
+                found[path] = self.read(path)
+        return found
 
     def exists(self, path: str) -> bool:
         return (self.root / path).exists()

@@ -7,7 +7,7 @@ all of them. Every combination is a state that a real disk could be in.
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from os.path import dirname
 
@@ -96,6 +96,9 @@ class SimulatedDisk:
         self.contents[number] = Content(data, data, synced=True)
         self._name(path, number)
         self.fsync_dir(dirname(path))
+
+    def read_all(self, paths: Iterable[str]) -> dict[str, bytes]:
+        return {path: self.read(path) for path in paths if self.exists(path)}
 
     def exists(self, path: str) -> bool:
         return path in self.names

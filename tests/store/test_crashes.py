@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from flowglass.store.verify import verify
 
 from .builders import make_plan, write_run
 from .crash_worker import N_SHARDS, WORK
+from .s3_server import s3_bucket
 
 KILLS = 100 if os.environ.get("FLOWGLASS_SOAK") else 10
 HERE = Path(__file__).parents[2]
@@ -110,6 +112,22 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Counter[s
     root = tmp_path_factory.mktemp("undisturbed")
     write_run(root, make_plan(n_shards=N_SHARDS))
     return rows(str(root))
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """The address of a bucket of a real S3 server on this machine."""
+    with s3_bucket() as (_, address):
+        yield address
+
+
+def test_on_an_object_store(
+    bucket: str, undisturbed: dict[str, Counter[str]]
+) -> None:
+    """The same protocol by exclusive PUTs; the store's address is a URL."""
+    store = f"{bucket}/runs"
+    write_run(store, make_plan(n_shards=N_SHARDS), shards=range(2))
+    survives(store, random.Random(2), undisturbed)
 
 
 def test_on_a_disk(tmp_path: Path, undisturbed: dict[str, Counter[str]]) -> None:

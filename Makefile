@@ -34,9 +34,11 @@ soak: .venv/ready-dev
 	sh .ci/chromium
 	FLOWGLASS_SOAK=1 $(BIN)/pytest -q
 
-# Pages that are made from measurements; `make test` says when they are out of date.
+# Pages that follow from the code, or from measurements; `make test` says when they are
+# out of date.
 docs: .venv/ready-dev
 	$(BIN)/python -m tests.pipeline.models_page
+	$(BIN)/python -m tests.store.sql_page
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv

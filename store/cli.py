@@ -13,8 +13,9 @@ from typing import Annotated
 
 import typer
 
-StorePath = Annotated[
-    Path, typer.Argument(metavar="STORE", help="Folder that a sweep has written.")
+StoreAddress = Annotated[
+    str,
+    typer.Argument(metavar="STORE", help="Folder or address that a sweep has written."),
 ]
 
 
@@ -42,7 +43,7 @@ def main() -> None:
 
 
 def sql(
-    store: StorePath,
+    store: StoreAddress,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT.")],
     format: Annotated[
         Format | None,
@@ -51,26 +52,32 @@ def sql(
     output: Annotated[
         Path | None, typer.Option(help="File to write to, not the terminal.")
     ] = None,
+    seconds: Annotated[
+        float, typer.Option(help="Stop the query after this time.")
+    ] = 60.0,
+    memory: Annotated[
+        str, typer.Option(help="Stop the query when it needs more than this.")
+    ] = "2GB",
 ) -> None:
     """Ask a store a question in SQL, such as `show tables` or `describe edges`."""
     from .errors import StoreError
-    from .query import print_query, save_query
-    from .store import open_store
+    from .sandbox import Limits, open_sandbox
 
     endings = {f".{known}": known for known in Format}
     chosen = format or endings.get(output.suffix if output else "", Format.table)
-    with open_store(store) as opened:
-        opened.lock()
-        if output is not None:
-            save_query(opened, query, format=chosen, output=output)
-            print(f"saved {output}")
-        elif chosen is Format.parquet:
-            raise StoreError("--format parquet needs --output FILE")
+    if chosen is Format.parquet and output is None:
+        raise StoreError("--format parquet needs --output FILE")
+    with open_sandbox(store, Limits(seconds, memory, threads=None)) as sandbox:
+        from .query import print_query, save_query  # meanwhile its child starts
+
+        if output is None:
+            print_query(sandbox, query, format=chosen)
         else:
-            print_query(opened, query, format=chosen)
+            save_query(sandbox, query, format=chosen, output=output)
+            print(f"saved {output}")
 
 
-def info(store: StorePath) -> None:
+def info(store: StoreAddress) -> None:
     """Show the runs of a store: how far they are, how large, what was set aside."""
     from .info import write_info
     from .store import open_store

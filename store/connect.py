@@ -1,9 +1,13 @@
-"""The DuckDB connection of an open store: in memory, with the store's views.
+"""DuckDB connections: in memory, with a store's views.
 
-No process ever holds a .duckdb file: it would lock others out and go stale.
+No process ever holds a .duckdb file: it would lock others out and go stale. What makes
+the views is a list of statements, so that the process that knows the store need not be
+the one that runs queries.
 """
 
 import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -11,7 +15,9 @@ from uuid import uuid4
 from .layout import MODELS, RUNS
 from .run import COUNTED
 from .schema import RUNS as RUNS_TABLE
+from .schema import TABLES
 from .snapshot import RunState, Snapshot
+from .sql_helpers import HELPERS, helper_definitions
 from .views import by_the_letter, first_files, quote, view_definitions
 
 if TYPE_CHECKING:
@@ -19,32 +25,39 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = "60%"
 
+Statement = tuple[str, list[object]]
+"""SQL, and the values that its question marks stand for; JSON knows them all."""
+
+_CLOSED = {
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_unsigned_extensions": "false",
+    "allow_persistent_secrets": "false",
+}
+
 
 def connect() -> "duckdb.DuckDBPyConnection":
+    """An empty database for trusted use."""
+    spill = Path(tempfile.gettempdir()) / f"flowglass-{uuid4().hex[:12]}"
+    # The folder is made when it is needed, and removed on close.
+    return open_database(memory_limit=MEMORY_LIMIT, temp_directory=str(spill))
+
+
+def open_database(**settings: str) -> "duckdb.DuckDBPyConnection":
     """An empty database that sees no Python variables and fetches no extensions."""
     import duckdb
 
-    spill = Path(tempfile.gettempdir()) / f"flowglass-{uuid4().hex[:12]}"
-    connection = duckdb.connect(
-        ":memory:",
-        config={
-            "python_enable_replacements": "false",
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "allow_community_extensions": "false",
-            "allow_unsigned_extensions": "false",
-            "allow_persistent_secrets": "false",
-            "memory_limit": MEMORY_LIMIT,
-            "temp_directory": str(spill),  # made when needed, removed on close
-        },
-    )
+    config: dict[str, str | bool | int | float | list[str]] = {**_CLOSED, **settings}
+    connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET enable_progress_bar = false")
     return connection
 
 
-def lock(connection: "duckdb.DuckDBPyConnection", root: Path) -> None:
+def lock(connection: "duckdb.DuckDBPyConnection", root: Path | str) -> None:
     """From here on: no file outside the store's data, and no setting can be changed."""
-    folders = [f"{root / name}/" for name in (RUNS, MODELS)]
+    folders = [f"{root}/{name}/" for name in (RUNS, MODELS)]
     # Views name files so that they are no globs; both spellings must be allowed.
     allowed = {quote(path) for path in (*folders, *map(by_the_letter, folders))}
     connection.execute(f"SET allowed_directories = [{', '.join(sorted(allowed))}]")
@@ -53,31 +66,42 @@ def lock(connection: "duckdb.DuckDBPyConnection", root: Path) -> None:
 
 
 def show(
-    connection: "duckdb.DuckDBPyConnection", root: Path, snapshot: Snapshot
+    connection: "duckdb.DuckDBPyConnection", root: Path | str, snapshot: Snapshot
 ) -> None:
     """Make all views show this snapshot, at once or not at all."""
     import duckdb
 
-    connection.begin()
     try:
-        for name, query in view_definitions(root, snapshot):
-            connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
-        _show_runs(connection, snapshot)
-        connection.commit()
+        run_all(connection, chain(*definitions(root, snapshot).values()))
     except duckdb.Error as error:
-        connection.rollback()
-        if (file := _unreadable(connection, root, snapshot)) is None:
+        if (file := unreadable(connection, first_files(root, snapshot))) is None:
             raise
         raise duckdb.IOException(f"cannot read '{file}'") from error
 
 
-def _unreadable(
-    connection: "duckdb.DuckDBPyConnection", root: Path, snapshot: Snapshot
+def run_all(
+    connection: "duckdb.DuckDBPyConnection", statements: Iterable[Statement]
+) -> None:
+    """Run statements in one transaction."""
+    import duckdb
+
+    connection.begin()
+    try:
+        for sql, values in statements:
+            connection.execute(sql, values)
+        connection.commit()
+    except duckdb.Error:
+        connection.rollback()
+        raise
+
+
+def unreadable(
+    connection: "duckdb.DuckDBPyConnection", files: Iterable[str]
 ) -> str | None:
     """The file that keeps a view from being made: DuckDB does not always name it."""
     import duckdb
 
-    for file in first_files(root, snapshot):
+    for file in files:
         try:
             connection.execute("FROM parquet_file_metadata(?)", [by_the_letter(file)])
         except duckdb.Error:
@@ -85,17 +109,48 @@ def _unreadable(
     return None
 
 
-def _show_runs(connection: "duckdb.DuckDBPyConnection", snapshot: Snapshot) -> None:
+def definitions(root: Path | str, snapshot: Snapshot) -> dict[str, list[Statement]]:
+    """What makes each view, the table `runs` and each helper, by its name.
+
+    `root` is the folder or address that the names of files begin with. What reads
+    another comes after it.
+    """
+    views = {
+        name: [(f"CREATE OR REPLACE VIEW {name} AS {query}", [])]
+        for name, query in view_definitions(root, snapshot)
+    }
+    helpers = {name: [(statement, [])] for name, statement in helper_definitions()}
+    return {**views, RUNS_TABLE.name: list(_runs(snapshot)), **helpers}
+
+
+def with_sources(names: Collection[str]) -> set[str]:
+    """The names, and those of the tables that helpers among them read."""
+    read = (HELPERS[name].reads for name in names if name in HELPERS)
+    return {*names, *chain.from_iterable(read)}
+
+
+def table_names() -> set[str]:
+    """What `definitions` makes that can be read as a table."""
+    views = {helper.name for helper in HELPERS.values() if not helper.parameters}
+    return {*TABLES, RUNS_TABLE.name, *views, "helpers"}
+
+
+def function_names() -> set[str]:
+    """What `definitions` makes that is called behind FROM."""
+    return {helper.name for helper in HELPERS.values() if helper.parameters}
+
+
+def _runs(snapshot: Snapshot) -> Iterator[Statement]:
     columns = ", ".join(f"{c.name} {c.sql_type}" for c in RUNS_TABLE.columns)
-    connection.execute(f"CREATE OR REPLACE TABLE runs (run_id VARCHAR, {columns})")
+    yield f"CREATE OR REPLACE TABLE runs (run_id VARCHAR, {columns})", []
     marks = ", ".join("?" for _ in ["run_id", *RUNS_TABLE.columns])
     for run_id, state in snapshot.runs.items():
         values = _run_values(state)
         row = [run_id, *(values[column.name] for column in RUNS_TABLE.columns)]
-        connection.execute(f"INSERT INTO runs VALUES ({marks})", row)
+        yield f"INSERT INTO runs VALUES ({marks})", row
 
 
-def _run_values(state: RunState) -> dict[str, object]:
+def _run_values(state: RunState) -> Mapping[str, object]:
     """A run's row of `runs`, by column."""
     import json
 
@@ -112,10 +167,11 @@ def _run_values(state: RunState) -> dict[str, object]:
     }
 
 
-def _utc(iso: str | None) -> object:
+def _utc(iso: str | None) -> str | None:
     """A time of a plan or record as a TIMESTAMP in UTC."""
     from datetime import UTC, datetime
 
     if iso is None:
         return None
-    return datetime.fromisoformat(iso).astimezone(UTC).replace(tzinfo=None)
+    at = datetime.fromisoformat(iso).astimezone(UTC)
+    return at.replace(tzinfo=None).isoformat(sep=" ")

@@ -1,58 +1,71 @@
-"""Run one query and write its rows out, as `flowglass sql` does."""
+"""Run one query in a sandbox and write its rows out, as `flowglass sql` does."""
 
 import os
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .errors import StoreError
 from .render import write_csv, write_json, write_parquet, write_table
-from .sql_errors import explained
-from .store import Store
+from .sandbox import LimitReached, Sandbox
+from .shown import PLAIN
 
-if TYPE_CHECKING:
-    import duckdb
-
-WRITERS = {"table": write_table, "csv": write_csv, "json": write_json}
+SHOWN_ROWS = 40
+WRITERS = {"csv": write_csv, "json": write_json}
 
 
-def print_query(store: Store, query: str, *, format: str) -> None:
+def print_query(sandbox: Sandbox, query: str, *, format: str) -> None:
     """Write a query's rows to the terminal, or where standard output goes."""
-    cursor = store.cursor(query)
-    with explained(store.root):
-        _run(cursor, lambda: WRITERS[format](cursor.execute(query), sys.stdout))
+    _load_arrow()
+    with _told_of_options():
+        if format == "table":
+            rows = sandbox.query(query, limit=SHOWN_ROWS, kept=PLAIN)
+            write_table(rows, sys.stdout)
+        else:
+            WRITERS[format](sandbox.stream(query, kept=PLAIN), sys.stdout)
 
 
-def save_query(store: Store, query: str, *, format: str, output: Path) -> None:
+def save_query(sandbox: Sandbox, query: str, *, format: str, output: Path) -> None:
     """Write a query's rows to a file, which is there whole or not at all."""
     if not output.parent.is_dir():
         raise StoreError(f"cannot write {output}: there is no folder {output.parent}")
-    cursor = store.cursor(query)
     draft = output.with_name(f".{output.name}.{os.getpid()}")
-
-    def save() -> None:
-        if format == "parquet":
-            write_parquet(cursor.sql(query), str(draft))
-        else:
-            with draft.open("w", encoding="utf-8", newline="") as out:
-                WRITERS[format](cursor.execute(query), out)
-
+    _load_arrow()
     try:
-        with explained(store.root):
-            _run(cursor, save)
+        with _told_of_options():
+            _save(sandbox, query, format, draft)
         draft.replace(output)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def _run(cursor: "duckdb.DuckDBPyConnection", work: Callable[[], None]) -> None:
-    """Do the work so that Ctrl-C ends it: DuckDB itself does not look for it."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        done = pool.submit(work)
-        try:
-            done.result()
-        except KeyboardInterrupt:
-            cursor.interrupt()
-            raise
+def _save(sandbox: Sandbox, query: str, format: str, draft: Path) -> None:
+    if format == "parquet":
+        write_parquet(sandbox.stream(query), str(draft))
+        return
+    with draft.open("w", encoding="utf-8", newline="") as out:
+        if format == "table":
+            write_table(sandbox.query(query, limit=SHOWN_ROWS, kept=PLAIN), out)
+        else:
+            WRITERS[format](sandbox.stream(query, kept=PLAIN), out)
+
+
+@contextmanager
+def _told_of_options() -> Iterator[None]:
+    """A limit that was reached, with the option that moves it."""
+    try:
+        yield
+    except LimitReached as reached:
+        raise StoreError(
+            f"{reached}: ask for less, or allow more with --{reached.limit}"
+        ) from None
+
+
+def _load_arrow() -> None:
+    """Import pyarrow without numpy: rows as text do not need it, and it takes longer."""
+    if "numpy" not in sys.modules:
+        sys.modules["numpy"] = None  # type: ignore[assignment]
+        import pyarrow  # noqa: F401
+
+        del sys.modules["numpy"]

@@ -1,132 +1,160 @@
 """The rows of a query as text or a file: a table to look at, CSV, JSON, Parquet.
 
-Rows are taken as they come, so a result may be larger than memory.
+Rows are taken as they come, so a result may be larger than memory. They have plain types
+(`shown.PLAIN`): what JSON has no word for is text already.
 """
 
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .sandbox import Rows
+
 if TYPE_CHECKING:
-    import duckdb
-
-BATCH = 10_000
-SHOWN_ROWS = 40
+    import pyarrow as pa
 
 
-def write_table(rows: "duckdb.DuckDBPyConnection", out: TextIO) -> None:
-    """The first rows as a table for people, and how many more there are."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
+def write_table(rows: Rows, out: TextIO) -> None:
+    """The rows as a table for people, and how many more there are."""
     table = Table(box=box.SIMPLE_HEAD)
-    for name, type_, *_ in rows.description or []:
-        right = str(type_) in _NUMBERS or str(type_).startswith("DECIMAL")
+    for field in rows.table.schema:
+        right = _is_number(field.type)
         table.add_column(
-            Text(name), justify="right" if right else "left", overflow="fold"
+            Text(_visible(field.name)),
+            justify="right" if right else "left",
+            overflow="fold",
         )
-    shown = rows.fetchmany(SHOWN_ROWS)
-    for row in shown:
-        table.add_row(*(Text(*_cell(value)) for value in row))
-    more = sum(len(batch) for batch in _batches(rows))
+    for batch in rows.table.to_batches():
+        for row in _rows(batch):
+            table.add_row(*(Text(*_cell(value)) for value in row))
     # Where there is no terminal to fit, nothing is folded.
     console = Console(file=out, width=None if out.isatty() else 10_000)
     console.print(table)
-    said = f"{len(shown)} row{'s' if len(shown) != 1 else ''}"
-    if more:
-        said += f" and {more:,} more, which --format csv would write"
-    console.print(said, style="dim", highlight=False)
+    console.print(_counted(rows), style="dim", highlight=False)
 
 
-def write_csv(rows: "duckdb.DuckDBPyConnection", out: TextIO) -> None:
+def write_csv(rows: "pa.RecordBatchReader", out: TextIO) -> None:
     """A header and every row; null is an empty field."""
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_names(rows))
-    for batch in _batches(rows):
-        writer.writerows([_plain_text(value) for value in row] for row in batch)
+    writer.writerow(rows.schema.names)
+    for batch in rows:
+        writer.writerows([_plain_text(value) for value in row] for row in _rows(batch))
 
 
-def write_json(rows: "duckdb.DuckDBPyConnection", out: TextIO) -> None:
+def write_json(rows: "pa.RecordBatchReader", out: TextIO) -> None:
     """An array of objects, one a line; numbers that JSON lacks become null."""
-    names = _names(rows)
     between = "[\n"
-    for batch in _batches(rows):
-        for row in batch:
-            said = dict(zip(names, map(_jsonable, row), strict=True))
+    for batch in rows:
+        for row in _rows(batch):
+            said = dict(zip(rows.schema.names, map(_jsonable, row), strict=True))
             out.write(between + json.dumps(said, ensure_ascii=False))
             between = ",\n"
     out.write("[]\n" if between == "[\n" else "\n]\n")
 
 
-def write_parquet(relation: "duckdb.DuckDBPyRelation", path: str) -> None:
+def write_parquet(rows: "pa.RecordBatchReader", path: str) -> None:
     """Every row as a Parquet file."""
     import pyarrow.parquet as pq
 
-    with relation.to_arrow_reader(BATCH) as reader:
-        names = _distinct(reader.schema.names)
-        schema = reader.schema
-        for place, name in enumerate(names):
-            schema = schema.set(place, schema.field(place).with_name(name))
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-            for batch in reader:
-                writer.write_batch(batch.rename_columns(names))
+    with pq.ParquetWriter(path, rows.schema, compression="zstd") as writer:
+        for batch in rows:
+            writer.write_batch(batch)
 
 
-_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE"}
+def _counted(rows: Rows) -> str:
+    shown = rows.table.num_rows
+    said = f"{shown:,} row{'s' if shown != 1 else ''}"
+    if rows.more or not rows.exact:
+        than = "" if rows.exact else "more than "
+        said += f" and {than}{rows.more:,} more, which --format csv would write"
+    return said
 
 
-def _names(rows: "duckdb.DuckDBPyConnection") -> list[str]:
-    return _distinct([name for name, *_ in rows.description or []])
+def _is_number(type_: "pa.DataType") -> bool:
+    from pyarrow import types
+
+    return bool(
+        types.is_integer(type_) or types.is_floating(type_) or types.is_decimal(type_)
+    )
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, a repeated one numbered."""
-    seen: dict[str, int] = {}
-    distinct = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        distinct.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
-    return distinct
+def _rows(batch: "pa.RecordBatch") -> Iterator[tuple[Any, ...]]:
+    """The rows of a batch as Python values; a map is a dict with text for keys."""
+    return zip(*map(_values, batch.columns), strict=True)
 
 
-def _batches(rows: "duckdb.DuckDBPyConnection") -> Iterator[list[Any]]:
-    while batch := rows.fetchmany(BATCH):
-        yield batch
+def _values(column: "pa.Array") -> list[Any]:
+    convert = _conversion(column.type)
+    values = column.to_pylist()
+    return values if convert is None else [convert(value) for value in values]
+
+
+def _conversion(type_: "pa.DataType") -> Callable[[Any], Any] | None:
+    """What makes dicts of the maps in a value, which come as lists of pairs."""
+    from pyarrow import types
+
+    if types.is_map(type_):
+        item = _conversion(type_.item_type) or (lambda value: value)
+        return lambda pairs: pairs and {_plain_text(k): item(v) for k, v in pairs}
+    if types.is_struct(type_):
+        fields = {f.name: _conversion(f.type) for f in type_}
+        if any(fields.values()):
+            return lambda value: (
+                value
+                and {
+                    name: of(value[name]) if of else value[name]
+                    for name, of in fields.items()
+                }
+            )
+    elif types.is_list(type_) or types.is_fixed_size_list(type_):
+        element = _conversion(type_.value_type)
+        if element is not None:
+            return lambda values: values and [element(value) for value in values]
+    return None
 
 
 def _cell(value: object) -> tuple[str, str]:
     """A value as people read it, and its style."""
     if value is None:
         return "null", "dim"
-    if isinstance(value, float):
-        return f"{value:.6g}", ""
-    text = _plain_text(value)
+    return f"{value:.6g}" if isinstance(value, float) else _visible(
+        _plain_text(value)
+    ), ""
+
+
+def _visible(text: str) -> str:
     # A line break in a token would break the table.
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text), ""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _plain_text(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, Decimal):
+        return format(value, "f")  # all its digits
     said = _jsonable(value)
     return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
 
 
 def _jsonable(value: object) -> object:
-    """A value of DuckDB's as JSON knows it."""
+    """A value of a plain type as JSON knows it."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, dict):
-        return {str(key): _jsonable(inner) for key, inner in value.items()}
-    if isinstance(value, Iterable):
+        return {key: _jsonable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
         return [_jsonable(inner) for inner in value]
-    return float(value) if isinstance(value, Decimal) else str(value)
+    if isinstance(value, Decimal):
+        whole = value.as_tuple().exponent == 0
+        return int(value) if whole else float(value)
+    return value

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .errors import StoreError
 from .schema import RUNS, TABLES
+from .sql_helpers import HELPERS
 
 _COLUMN = re.compile(
     r'Referenced column "([^"]+)" not found'
@@ -20,7 +21,7 @@ _SHARD = re.compile(r"(.*)/data/[^/]+/shard=(\d+)/[^/]+$")
 
 
 @contextmanager
-def explained(root: Path) -> Iterator[None]:
+def explained(root: Path | str) -> Iterator[None]:
     """Turn what a query or a store's files got wrong into a StoreError."""
     import duckdb
 
@@ -29,10 +30,11 @@ def explained(root: Path) -> Iterator[None]:
     except (duckdb.InternalException, duckdb.InterruptException):
         raise
     except duckdb.Error as error:
-        raise StoreError(_explain(str(error), root)) from error
+        raise StoreError(explain(str(error), root)) from error
 
 
-def _explain(message: str, root: Path) -> str:
+def explain(message: str, root: Path | str) -> str:
+    """What a message of DuckDB's means in a store that lies there."""
     if unknown := _COLUMN.search(message):
         name = unknown[1] or unknown[2]
         return f"no column {name!r}: {_near(name, _columns())}"
@@ -40,7 +42,18 @@ def _explain(message: str, root: Path) -> str:
         return f"no table {unknown[1]!r}: {_near(unknown[1], _tables())}"
     if (file := _FILE.search(message)) and file[1].startswith(f"{root}/"):
         return _damaged(file[1])
+    if "Max expression depth" in message:
+        return "the query nests too deeply: make it simpler"
+    if is_damage(message):
+        return (
+            f"a file of the store is damaged ({message}): `flowglass verify` names it"
+        )
     return _KIND.sub("", message.splitlines()[0])
+
+
+def is_damage(message: str) -> bool:
+    """Whether a message comes from inside a file: only there DuckDB names no kind."""
+    return _KIND.match(message) is None
 
 
 def _damaged(path: str) -> str:
@@ -59,10 +72,11 @@ def _near(name: str, known: list[str]) -> str:
 
 
 def _tables() -> list[str]:
-    return [*TABLES, RUNS.name]
+    return [*TABLES, RUNS.name, *HELPERS]
 
 
 def _columns() -> list[str]:
     tables = [*TABLES.values(), RUNS]
     names = {column.name for table in tables for column in table.columns}
-    return sorted(names | {"run_id", "model_hash"})
+    helped = {name for helper in HELPERS.values() for name in helper.columns}
+    return sorted(names | helped | {"run_id", "model_hash"})

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .connect import connect, lock, show
 from .errors import StoreError
-from .guard import check_reads_only
 from .files import Files
+from .guard import check_reads_only
 from .layout import FORMAT, check_format, files_at, run_folder
 from .schema import TABLES
 from .snapshot import Snapshot, take_snapshot
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    from .sandbox import Sandbox
+
 Params = Sequence[Any] | Mapping[str, Any] | None
 
 
@@ -30,6 +32,11 @@ def open_store(path: str | Path) -> "Store":
     >>> with open_store("runs/") as store:  # doctest: +SKIP
     ...     store.sql("select layer, count(*) from edges group by layer").df()
     """
+    return Store(store_files(path))
+
+
+def store_files(path: str | Path) -> Files:
+    """The files of a store that can be read; StoreError where there is none."""
     files = files_at(path)
     if not files.exists(FORMAT):
         raise StoreError(
@@ -37,7 +44,7 @@ def open_store(path: str | Path) -> "Store":
             f"--store` has written (it has a {FORMAT})"
         )
     check_format(files)
-    return Store(files)
+    return files
 
 
 class Store:
@@ -54,6 +61,10 @@ class Store:
         self.root = files.where("")
         self.snapshot = Snapshot()
         self._connection = connect()
+        if "://" in self.root:
+            from .remote_sql import register
+
+            register(self._connection, files)
         self._refreshing = Lock()
         self._show(take_snapshot(files, known=self.snapshot))
 
@@ -79,6 +90,23 @@ class Store:
             check_reads_only(cursor, query)
         return cursor
 
+    def connect(self) -> "duckdb.DuckDBPyConnection":
+        """A plain DuckDB connection of your own with the store's views and helpers.
+
+        For trusted use: it may write files, attach databases and see Python's variables.
+        It shows what the store shows now, and stays open when the store is closed.
+        """
+        import duckdb
+
+        connection = duckdb.connect(":memory:")
+        if "://" in self.root:
+            from .remote_sql import register
+
+            register(connection, self.files_of_store)
+        with explained(self.root):
+            show(connection, self.root, self.snapshot)
+        return connection
+
     def runs(self) -> "pa.Table":
         """The table `runs`, oldest first."""
         return self.table("SELECT * FROM runs ORDER BY started_at, run_id")
@@ -101,6 +129,20 @@ class Store:
             if changed:
                 self._show(snapshot)
             return changed
+
+    def sandbox(
+        self, *, seconds: float = 60.0, memory: str = "2GB", threads: int | None = None
+    ) -> "Sandbox":
+        """A session in which anybody may type anything; `with` ends it.
+
+        A query is stopped after so many seconds, or when it needs more memory. It uses
+        all processors, or so many threads. It sees what the store shows, after
+        `refresh` too.
+        """
+        from .sandbox import Limits, sandbox_of
+
+        limits = Limits(seconds, memory, threads)
+        return sandbox_of(self.files_of_store, lambda: self.snapshot, limits)
 
     def lock(self) -> None:
         """Read nothing outside the store's folder from here on; for good."""

@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-StoreAddress = Annotated[
-    str, typer.Argument(metavar="STORE", help="Folder or address of a store.")
-]
+from .cli import StoreAddress
 
 
 def verify(

@@ -1,10 +1,22 @@
 """A store is only read: whatever else a query would do is refused."""
 
+from functools import cache
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from flowglass.store import Store, StoreError, open_store
+from flowglass.store.connect import connect, function_names, lock, show, table_names
+from flowglass.store.guard import (
+    REFUSED,
+    RUNS_SQL,
+    TABLE_FUNCTIONS,
+    Named,
+    check_confined,
+    parse,
+    read_tree,
+)
 
 from .builders import make_plan, write_run
 
@@ -63,7 +75,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.mark.parametrize("query", WRITES)
 def test_what_writes_is_refused(store: Store, query: str) -> None:
     """A StoreError, no file, and the views as they were."""
-    file = store.root / "runs/run_id=tiny/data/written"
+    file = Path(store.root) / "runs/run_id=tiny/data/written"
     with pytest.raises(StoreError):
         store.sql(query.format(file=file)).fetchall()
     assert not file.exists()
@@ -97,16 +109,21 @@ def test_a_wrong_query_is_explained_in_one_line(
     assert "\n" not in str(refusal.value)
 
 
-def test_a_locked_store_reads_nothing_outside(store: Store, tmp_path: Path) -> None:
-    """Its own files and nothing else, and no way back."""
+def test_a_locked_connection_reads_nothing_outside(
+    store: Store, tmp_path: Path
+) -> None:
+    """The store's own files and nothing else, and no way back."""
     outside = tmp_path / "mine.csv"
     outside.write_text("a\n1\n")
-    with open_store(store.root) as locked:
+    with connect() as locked:
+        show(locked, store.root, store.snapshot)
         assert locked.sql(f"SELECT a FROM '{outside}'").fetchall() == [(1,)]
-        locked.lock()
+        lock(locked, store.root)
         for path in (outside, f"{store.root}/runs/../../{outside.name}", "/etc/passwd"):
-            with pytest.raises(StoreError):
-                locked.table(f"SELECT * FROM read_text('{path}')")
+            with pytest.raises(duckdb.PermissionException, match="disabled"):
+                locked.sql(f"SELECT * FROM read_text('{path}')")
+        with pytest.raises(duckdb.InvalidInputException, match="locked"):
+            locked.sql("SET enable_external_access = true")
         assert locked.sql("SELECT count(*) FROM edges").fetchall() == [(4,)]
 
 
@@ -117,3 +134,137 @@ def test_python_variables_are_not_tables(store: Store) -> None:
         store.sql("SELECT * FROM query")
     setting = store.sql("SELECT current_setting('python_enable_replacements')")
     assert (query.num_rows, setting.fetchall()) == (1, [(False,)])
+
+
+@cache
+def connection() -> duckdb.DuckDBPyConnection:
+    return connect()
+
+
+def judged(query: str) -> Named:
+    tree = read_tree(*parse(connection(), query))
+    return check_confined(tree, tables=table_names(), functions=function_names())
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("SELECT 1", set()),
+        ("FROM edges", {"edges"}),
+        ('SELECT * FROM Main."EDGES" e, memory.main.runs r', {"edges", "runs"}),
+        ("WITH edges AS (SELECT 1 AS a) FROM edges", {"edges"}),
+        ("WITH a AS (FROM steps) SELECT (SELECT max(layer) FROM a), [1]", {"steps"}),
+        ("DESCRIBE heads", {"heads"}),
+        ("SHOW heads", {"heads"}),
+        ("SUMMARIZE SELECT layer FROM heads", {"heads"}),
+        ("FROM activation_frequency(tau := 0.02)", {"activation_frequency"}),
+        ("FROM range(3) t(i) JOIN accuracy ON true", {"accuracy"}),
+        ("PIVOT edges ON kind IN ('attn', 'ffn') USING sum(contribution)", {"edges"}),
+        (
+            "WITH RECURSIVE r(a) USING KEY (a) AS (SELECT 1 UNION "
+            "SELECT a + 1 FROM r WHERE a < 3 AND a IN (FROM recurring.r)) FROM r",
+            set(),
+        ),
+    ],
+)
+def test_what_is_confined_names_what_it_reads(query: str, names: set[str]) -> None:
+    """So that only that need be there; WITH may hide a table in a part of a query."""
+    assert judged(query) == Named(frozenset(names), lists=False)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SHOW TABLES",
+        "SHOW ALL TABLES",
+        "FROM information_schema.columns",
+        "FROM duckdb_columns()",
+    ],
+)
+def test_what_lists_tables_is_told_apart(query: str) -> None:
+    """It needs every table to be there, but no rows."""
+    assert judged(query) == Named(frozenset(), lists=True)
+
+
+OUTSIDE = [
+    "FROM '/etc/passwd.csv'",
+    "FROM '{root}/runs/x.parquet'",
+    "SHOW 'x.parquet'",
+    "DESCRIBE 'x.parquet'",
+    "SUMMARIZE 'x.parquet'",
+    "WITH \"x.parquet\" AS (SELECT 1) FROM 'x.parquet'",
+    "FROM pg_catalog.pg_views",
+    "FROM sqlite_master",
+    "FROM duckdb_views",
+    "FROM information_schema.views",
+    "FROM other.main.edges",
+    "SHOW DATABASES",
+    "SHOW VARIABLES",
+    "SHOW TABLES FROM memory",
+    "SELECT current_setting('temp_directory')",
+    "SELECT system.main.current_setting('temp_directory')",
+    "SELECT CURRENT_SETTING('x') OVER ()",
+    "SELECT [x for x in [1] if getvariable('a') = x]",
+    "SELECT (SELECT pg_get_viewdef(1))",
+    "SELECT json_serialize_plan('FROM edges')",
+    "SELECT write_log('x')",
+    "SELECT count(*) FILTER (WHERE sleep_ms(1) > 0)",
+    "SELECT finalize('x'::BLOB)",
+    "SELECT 1 ORDER BY __internal_compress_string_ubigint('a')",
+    "SELECT 1 LIMIT nextval('a')",
+    "SELECT \u212aey(1)",
+]
+
+
+@pytest.mark.parametrize("query", OUTSIDE)
+def test_what_looks_outside_the_store_is_refused(query: str) -> None:
+    """Files, settings, the SQL of views, other databases; wherever it is written."""
+    with pytest.raises(StoreError):
+        judged(query)
+
+
+def all_functions(types: str) -> set[str]:
+    found = connection().execute(
+        f"SELECT DISTINCT function_name FROM duckdb_functions() WHERE {types}"
+    )
+    return {name for (name,) in found.fetchall()}
+
+
+def test_no_table_function_but_those_known_to_be_harmless_passes() -> None:
+    """Whatever else this DuckDB can read from is refused, by any name."""
+    known = all_functions("function_type IN ('table', 'table_macro', 'pragma')")
+    assert known >= TABLE_FUNCTIONS
+    assert len(known - TABLE_FUNCTIONS) > 100
+    for name in known - TABLE_FUNCTIONS:
+        for spelt in (f'"{name}"', f'"{name.upper()}"', f'main."{name}"'):
+            with pytest.raises(StoreError, match=r"is refused|runs SQL from"):
+                judged(f"FROM {spelt}()")
+
+
+def test_functions_that_do_more_than_compute_are_judged() -> None:
+    """Every one that DuckDB calls volatile, or that has a suspicious name.
+
+    When a new DuckDB fails here: decide whether the function belongs in guard.REFUSED.
+    """
+    harmless = {
+        *("current_connection_id", "current_query_id", "current_transaction_id"),
+        *("random", "setseed", "uuid", "uuidv4", "uuidv7", "gen_random_uuid"),
+        *("current_query", "error", "stats", "vector_type"),
+        # Names of this very database; constants that PostgreSQL's clients ask for.
+        *("current_catalog", "in_search_path", "inet_client_addr", "inet_client_port"),
+        *("inet_server_addr", "inet_server_port"),
+        # Functions of their arguments alone.
+        *("parse_path", "parse_dirpath", "parse_filename", "parse_dirname"),
+        *("path_join", "json_extract_path", "json_extract_path_text", "log", "log2"),
+        *("log10", "parse_duckdb_log_message", "hive_partition_component"),
+        *("json_serialize_sql", "json_deserialize_sql", "normalized_interval"),
+    }
+    suspicious = all_functions(
+        "function_type IN ('scalar', 'aggregate', 'macro') AND ("
+        "has_side_effects OR stability = 'VOLATILE' OR regexp_matches(function_name, "
+        "'file|path|dir|env|secret|setting|variable|log|read|write|glob|serial|state|"
+        "plan|viewdef|sleep|inet|http|query$|sql$|^pg_get|finalize|combine|val$'))"
+    )
+    assert len(suspicious) > 30
+    unknown = suspicious - REFUSED - RUNS_SQL - harmless
+    assert {name for name in unknown if not name.startswith("__internal")} == set()

@@ -236,3 +236,17 @@ def test_a_run_that_is_deleted_and_made_anew_is_read_anew(tmp_path: Path) -> Non
         assert store.refresh()
         assert store.sql("SELECT count(*) FROM prompts").fetchall() == [(6,)]
         assert Path(store.files("tiny", "edges")[0]).exists()
+
+
+def test_a_connection_of_ones_own_may_do_anything(two_runs: Path) -> None:
+    """The views and helpers beside one's own tables and Python's variables."""
+    mine = pa.table({"prompt_id": [0, 1], "mark": ["a", "b"]})
+    with open_store(two_runs) as store:
+        connection = store.connect()
+    connection.execute("CREATE TABLE kept AS SELECT * FROM edges")
+    rows = connection.sql(
+        "SELECT mark, count(*) FROM mine JOIN kept USING (prompt_id) GROUP BY mark"
+    ).fetchall()
+    assert len(mine) == len(rows) == 2
+    connection.sql("FROM activation_frequency(0.04)").fetchall()
+    connection.close()

@@ -24,7 +24,7 @@ class TopNeurons:
     contribution: Float[Tensor, "batch position rank"]
     """As stored: rounded."""
     activation: Float[Tensor, "batch position rank"]
-    """Weighted by the router, in a mixture of experts."""
+    """Weighted by the router, in a mixture of experts; as stored: rounded."""
     multiple: Float[Tensor, "batch position rank"]
     """What its row of the weights is multiplied by in the stream."""
     stored: Bool[Tensor, "batch position rank"]
@@ -52,7 +52,7 @@ def top_neurons(
     return TopNeurons(
         place=place,
         contribution=torch.from_numpy(rounded).to(values.device).reshape(shape),
-        activation=activation,
+        activation=torch.from_numpy(round_(activation.float().cpu().numpy())),
         multiple=activation * scale,
         stored=kept.reshape(shape),
     )

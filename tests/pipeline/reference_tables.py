@@ -145,6 +145,6 @@ def neurons(
         kept.sort(key=lambda n: (-values[n], n))
         activation = forward.layers[at.layer].activation[at.query]
         for rank, n in enumerate(kept[:k]):
-            row = (n, stored(values[n]), float(activation[n]))
+            row = (n, stored(values[n]), stored(float(activation[n])))
             rows[at.layer, at.query, rank] = row
     return rows

@@ -61,10 +61,7 @@ class Store:
         self.root = files.where("")
         self.snapshot = Snapshot()
         self._connection = connect()
-        if "://" in self.root:
-            from .remote_sql import register
-
-            register(self._connection, files)
+        _let_read(self._connection, files)
         self._refreshing = Lock()
         self._show(take_snapshot(files, known=self.snapshot))
 
@@ -93,16 +90,14 @@ class Store:
     def connect(self) -> "duckdb.DuckDBPyConnection":
         """A plain DuckDB connection of your own with the store's views and helpers.
 
-        For trusted use: it may write files, attach databases and see Python's variables.
-        It shows what the store shows now, and stays open when the store is closed.
+        For trusted use: it may write files, attach databases, see Python's variables.
+        It shows what the store shows now, and stays open when the store is closed. Of
+        object stores it reads this store alone.
         """
         import duckdb
 
         connection = duckdb.connect(":memory:")
-        if "://" in self.root:
-            from .remote_sql import register
-
-            register(connection, self.files_of_store)
+        _let_read(connection, self.files_of_store)
         with explained(self.root):
             show(connection, self.root, self.snapshot)
         return connection
@@ -167,6 +162,16 @@ class Store:
         with explained(self.root):
             show(self._connection, self.root, snapshot)
         self.snapshot = snapshot
+
+
+def _let_read(connection: "duckdb.DuckDBPyConnection", files: Files) -> None:
+    """Let a connection read the files of a store that is no folder."""
+    if "://" in files.where(""):
+        from .remote import RemoteFiles
+        from .remote_sql import register
+
+        assert isinstance(files, RemoteFiles)
+        register(connection, files)
 
 
 def _near(name: str, known: Mapping[str, object]) -> str:

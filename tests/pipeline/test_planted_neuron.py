@@ -91,7 +91,8 @@ def test_the_plant_is_the_leading_neuron(
 
     assert (activation < 0) == negative
     assert rows["neuron"].to_pylist() == [NEURON] * len(IDS)
-    assert rows["activation"].to_pylist() == pytest.approx([activation] * len(IDS), rel=2**-8)
+    rounded = pytest.approx([activation] * len(IDS), rel=2**-8)
+    assert rows["activation"].to_pylist() == rounded
 
 
 def test_a_positive_activation_promotes(planted: Callable[[bool], Planted]) -> None:

@@ -138,7 +138,9 @@ def commit_shard(writer: RunWriter, shard: int) -> bool:
     )
 
 
-def write_run(root: str | Path, plan: Plan, *, shards: range | None = None) -> RunWriter:
+def write_run(
+    root: str | Path, plan: Plan, *, shards: range | None = None
+) -> RunWriter:
     """A run with these shards committed, all of the plan's unless said."""
     writer = RunWriter(root, plan)
     for shard in shards if shards is not None else range(plan.n_shards):

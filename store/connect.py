@@ -115,11 +115,13 @@ def definitions(root: Path | str, snapshot: Snapshot) -> dict[str, list[Statemen
     `root` is the folder or address that the names of files begin with. What reads
     another comes after it.
     """
-    views = {
+    views: dict[str, list[Statement]] = {
         name: [(f"CREATE OR REPLACE VIEW {name} AS {query}", [])]
         for name, query in view_definitions(root, snapshot)
     }
-    helpers = {name: [(statement, [])] for name, statement in helper_definitions()}
+    helpers: dict[str, list[Statement]] = {
+        name: [(statement, [])] for name, statement in helper_definitions()
+    }
     return {**views, RUNS_TABLE.name: list(_runs(snapshot)), **helpers}
 
 

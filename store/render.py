@@ -1,7 +1,7 @@
 """The rows of a query as text or a file: a table to look at, CSV, JSON, Parquet.
 
-Rows are taken as they come, so a result may be larger than memory. They have plain types
-(`shown.PLAIN`): what JSON has no word for is text already.
+Rows are taken as they come, so a result may be larger than memory. They have plain
+types (`shown.PLAIN`): what JSON has no word for is text already.
 """
 
 import csv
@@ -140,6 +140,8 @@ def _plain_text(value: object) -> str:
         return ""
     if isinstance(value, Decimal):
         return format(value, "f")  # all its digits
+    if isinstance(value, float):
+        return repr(value)  # nan and inf too
     said = _jsonable(value)
     return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
 

@@ -75,7 +75,7 @@ class Sandbox:
         before: Callable[[Collection[str]], None] = lambda tables: None,
         process: SandboxProcess | None = None,
     ) -> None:
-        """`root` is the folder that is read: of the store, or where its files are cached.
+        """`root` is the folder that is read: the store, or copies of its files.
 
         Its folders `runs` and `models` must be there when the sandbox is made. `before`
         is called with the tables that a query reads, before it does. `process` is one
@@ -90,6 +90,7 @@ class Sandbox:
         self._free = Lock()
         self._closed = False
         self._session: Session | None = None
+        self._watch: Timer | None = None
         try:
             self._start(process or SandboxProcess())
         except Ended as ended:
@@ -155,30 +156,35 @@ class Sandbox:
 
     def _bring(self, tables: Collection[str]) -> None:
         """Have ready what a query reads; that is not its own time."""
-        self._watch.cancel()
+        self._unwatch()
         self._before(tables)
-        self._watch = self._watching()
+        self._watched()
 
-    def _watching(self) -> Timer:
+    def _watched(self) -> None:
+        """From here on the child has its time, and is killed when that is over."""
         assert self._session is not None
-        watch = Timer(self._limits.seconds + _GRACE, self._session.process.stop_late)
-        watch.daemon = True
-        watch.start()
-        return watch
+        process = self._session.process
+        self._watch = Timer(self._limits.seconds + _GRACE, process.stop_late)
+        self._watch.daemon = True
+        self._watch.start()
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
 
     @contextmanager
     def _turn(self) -> Iterator[Session]:
-        """A child for one query; it is ended unless the query was answered to the end."""
+        """A child for one query; it is ended unless it answered to the end."""
         if not self._free.acquire(blocking=False):
             raise StoreError("a sandbox is asked one query at a time: open another")
         try:
             session = self._current()
             session.missing_layers()
-            self._watch = self._watching()
+            self._watched()
             try:
                 yield session
             finally:
-                self._watch.cancel()
+                self._unwatch()
         except Ended as ended:
             raise self._died(ended) from None
         finally:
@@ -192,9 +198,12 @@ class Sandbox:
         if self._closed:
             raise StoreError("the sandbox was closed")
         session = self._session
-        if session is not None and session.process.is_there:
-            if session.snapshot is self._snapshot():
-                return session
+        if (
+            session is not None
+            and session.process.is_there
+            and session.snapshot is self._snapshot()
+        ):
+            return session
         self._drop()
         return self._start(SandboxProcess())
 
@@ -227,7 +236,9 @@ def sandbox_of(
     if "://" not in root:
         return Sandbox(root, snapshot, limits, process=process)
     from .local_copy import LocalCopy
+    from .remote import RemoteFiles
 
+    assert isinstance(files, RemoteFiles)
     copy = LocalCopy(files, snapshot)
     return Sandbox(copy.root, snapshot, limits, before=copy.bring, process=process)
 

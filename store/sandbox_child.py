@@ -3,10 +3,10 @@
 Nothing it is asked to run is trusted, so it gives up what queries do not need, in this
 order, before there is a database or a second thread:
 
-1. the caller's open files and environment; core dumps; outliving its parent;
+1. the caller's open files and environment, and outliving its parent;
 2. files (Landlock): it reads the store's data and what Python and DuckDB are made of,
    writes to its own temporary folder, and opens no TCP connection;
-3. address space, and the size of a file it writes.
+3. address space beyond a bound, large files, and core dumps.
 
 Then it opens a DuckDB that is locked, and answers: it parses a query for its parent to
 judge, makes the views that its parent says, and runs the query in a transaction that
@@ -24,8 +24,8 @@ from . import landlock
 from .connect import lock, open_database, run_all, unreadable
 from .guard import parse
 from .layout import MODELS, RUNS
-from .limits import SYSTEM_FILES, Space, close_files_from, die_with, is_alone
 from .shown import shown
+from .system_limits import SYSTEM_FILES, Space, close_files_from, die_with, is_alone
 from .wire import receive, send
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def main() -> None:
     die_with(int(sys.argv[1]))
     for name in set(os.environ) - {"TZ"}:
         del os.environ[name]
+    # Arrow's own allocators reserve a gigabyte of addresses, which are counted here.
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
     import duckdb  # starts no thread
 
     request, _ = receive(requests)
@@ -60,6 +62,7 @@ def main() -> None:
     except duckdb.Error as error:  # the memory does not suffice for an empty database
         send(answers, {"error": _said(error)})
         return
+    space.settle(request["memory"])
     send(answers, {"missing": missing})
     os.dup2(0, 2)  # what ends this process need not be read by people
     while True:

@@ -1,4 +1,4 @@
-"""How much time and memory a query in a sandbox gets, and what is said when it is over."""
+"""How much time and memory a query gets, and what is said when that is over."""
 
 import math
 import re

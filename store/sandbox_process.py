@@ -1,6 +1,7 @@
 """The parent's end of a sandbox's child: started, asked, and ended for certain."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -54,8 +55,11 @@ class SandboxProcess:
 
     @property
     def is_there(self) -> bool:
-        """Whether it still runs."""
-        return self._process.poll() is None
+        """Whether it still runs: its end of the pipe is open."""
+        assert self._process.stdout is not None
+        hung_up = select.poll()
+        hung_up.register(self._process.stdout, 0)
+        return not hung_up.poll(0)
 
     def ask(self, request: dict[str, Any]) -> None:
         """Say something that an answer follows."""

@@ -1,4 +1,4 @@
-"""One child that shows one snapshot of a store: what it is told, and what it answers."""
+"""A child that shows one snapshot of a store: what it is told, what it answers."""
 
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -76,7 +76,7 @@ class Session:
             yield _table(payload)
         self.is_over = bool(header["worn"])
         said = header.get("error")
-        if said is not None and (is_damage(said) or "unmade" in header):
+        if said and not _FILE.search(said) and (is_damage(said) or "unmade" in header):
             self._name_damaged_file(named)
         self._made |= made
         yield self._accepted(header)

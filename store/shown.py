@@ -14,14 +14,36 @@ if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
 
 PLAIN = frozenset(
-    ["boolean", "tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint", "uinteger", "ubigint", "float", "double", "decimal", "varchar", "blob", "null"]
+    [
+        "boolean",
+        "tinyint",
+        "smallint",
+        "integer",
+        "bigint",
+        "hugeint",
+        "utinyint",
+        "usmallint",
+        "uinteger",
+        "ubigint",
+        "float",
+        "double",
+        "decimal",
+        "varchar",
+        "blob",
+        "null",
+    ]
 )
 """Types that JSON and CSV have words for, besides nested ones."""
 
-ARROW = PLAIN | frozenset(
-    ("date", "time", "timestamp", "timestamp with time zone")
-    + ("timestamp_s", "timestamp_ms", "timestamp_ns")
-)
+ARROW = PLAIN | {
+    "date",
+    "time",
+    "timestamp",
+    "timestamp_s",
+    "timestamp_ms",
+    "timestamp_ns",
+    "timestamp with time zone",
+}
 """Types that Arrow and Parquet have as well."""
 
 
@@ -62,7 +84,8 @@ def _inner(type_: "DuckDBPyType") -> list[tuple[str, "DuckDBPyType"]] | None:
     """The types inside a list, array, map or struct."""
     if type_.id not in ("list", "array", "map", "struct"):
         return None
-    return type_.children[:1] if type_.id == "array" else type_.children
+    # An array's size is a number among them.
+    return [(name, of) for name, of in type_.children if not isinstance(of, int | list)]
 
 
 def _is_kept(type_: "DuckDBPyType", kept: Collection[str]) -> bool:

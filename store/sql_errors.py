@@ -41,19 +41,25 @@ def explain(message: str, root: Path | str) -> str:
     if unknown := _TABLE.search(message):
         return f"no table {unknown[1]!r}: {_near(unknown[1], _tables())}"
     if (file := _FILE.search(message)) and file[1].startswith(f"{root}/"):
-        return _damaged(file[1])
+        return _forbidden(file[1]) if "Permission" in message else _damaged(file[1])
     if "Max expression depth" in message:
         return "the query nests too deeply: make it simpler"
+    reason = _KIND.sub("", message).strip().partition("\n")[0]
     if is_damage(message):
-        return (
-            f"a file of the store is damaged ({message}): `flowglass verify` names it"
-        )
-    return _KIND.sub("", message.splitlines()[0])
+        return f"a file of the store is damaged ({reason}): `flowglass verify` names it"
+    return reason or "the query failed"
 
 
 def is_damage(message: str) -> bool:
     """Whether a message comes from inside a file: only there DuckDB names no kind."""
     return _KIND.match(message) is None
+
+
+def _forbidden(path: str) -> str:
+    return (
+        f"the store's file {path} may not be read: see its permissions, and whether a "
+        f"link leads to it out of the store"
+    )
 
 
 def _damaged(path: str) -> str:

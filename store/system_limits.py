@@ -25,8 +25,9 @@ SYSTEM_FILES = (
 """What Python and DuckDB read of a system after they have started: shared libraries,
 time zones, and how much of the machine is theirs."""
 
-_ROOM = 2**30
-"""Address space that is taken but hardly used: stacks of threads, allocators' reserves."""
+_RESERVED = 4 * 2**30
+"""Address space that an empty database may take, hardly any of it used."""
+_SLACK = 2**28
 _PARENT_DEATH_SIGNAL = 1
 
 
@@ -63,10 +64,20 @@ class Space:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file, file))
         if self._sizes is None:
             return ["a limit on the memory of a process (this system has none)"]
-        most = self._size(self._sizes) + 2 * memory + _ROOM
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-        self._worn_at = most - memory
+        self._bound(2 * memory + _RESERVED)
         return []
+
+    def settle(self, memory: int) -> None:
+        """Bound what queries may allocate, once the database is there."""
+        if self._sizes is not None:
+            self._worn_at = self._bound(2 * memory + _SLACK) - memory
+
+    def _bound(self, more: int) -> int:
+        """Let the address space grow by so much; to what size."""
+        assert self._sizes is not None
+        most = self._size(self._sizes) + more
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        return most
 
     def is_worn(self) -> bool:
         """Whether so much is reserved that another query might not get its memory.

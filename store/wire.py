@@ -6,15 +6,15 @@ which is an Arrow IPC stream, or text. Nothing that a reader would have to run.
 
 import json
 import struct
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 _LENGTHS = struct.Struct("<IQ")
 MOST = 2**31
-"""Bytes of a payload; a message that announces more is broken."""
+"""Bytes of a part of a message; one that announces more is broken."""
 
 
 def send(
-    out: BinaryIO, header: dict[str, Any], payload: bytes | memoryview = b""
+    out: IO[bytes], header: dict[str, Any], payload: bytes | memoryview = b""
 ) -> None:
     """Write one message."""
     said = json.dumps(header).encode()
@@ -23,16 +23,19 @@ def send(
     out.flush()
 
 
-def receive(source: BinaryIO) -> tuple[dict[str, Any], bytes]:
+def receive(source: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     """Read one message; EOFError if there is none, or half of one, or none can be."""
     length, more = _LENGTHS.unpack(_exactly(source, _LENGTHS.size))
-    if more > MOST:
+    if max(length, more) > MOST:
         raise EOFError
-    header = json.loads(_exactly(source, length))
+    try:
+        header = dict(json.loads(_exactly(source, length)))
+    except (ValueError, TypeError, RecursionError):
+        raise EOFError from None
     return header, _exactly(source, more)
 
 
-def _exactly(source: BinaryIO, length: int) -> bytes:
+def _exactly(source: IO[bytes], length: int) -> bytes:
     data = source.read(length)
     if len(data) < length:
         raise EOFError

@@ -181,5 +181,5 @@ def test_program_starts_without_torch(store: Path) -> None:
         check=True,
     )
     assert done.stdout.split() == ["answer", "42"]
-    assert "duckdb" in done.stderr
+    assert "pyarrow" in done.stderr
     assert "torch" not in done.stderr

@@ -10,11 +10,13 @@ WRITE = [
     "COPY edges TO '{world}/stolen.parquet' (FORMAT parquet)",
     "COPY edges FROM '{world}/outside.csv'",
     "COPY FROM DATABASE memory TO other",
-    "WITH x AS (COPY (SELECT 1) TO '{file}' (FORMAT parquet, USE_TMP_FILE false)) SELECT 1",
+    "WITH x AS (COPY (SELECT 1) TO '{file}' (FORMAT parquet, USE_TMP_FILE false)) "
+    "SELECT 1",
     "WITH x AS (COPY (SELECT 1) TO '{new}') SELECT 1",
     "WITH x AS MATERIALIZED (COPY (SELECT 1) TO '{file}') FROM x",
     "WITH a AS (SELECT 1), x AS (COPY (FROM a) TO '{file}') SELECT * FROM a, x",
-    "WITH a AS (WITH b AS (WITH x AS (COPY (SELECT 1) TO '{file}') FROM x) FROM b) FROM a",
+    "WITH a AS (WITH b AS (WITH x AS (COPY (SELECT 1) TO '{file}') FROM x) FROM b) "
+    "FROM a",
     "SELECT * FROM (SELECT * FROM (WITH x AS (COPY (SELECT 1) TO '{file}') SELECT 1))",
     "SELECT (SELECT (WITH x AS (COPY (SELECT 1) TO '{file}') SELECT 1))",
     "SELECT 1 WHERE EXISTS (WITH x AS (COPY (SELECT 1) TO '{file}') SELECT 1)",
@@ -176,7 +178,7 @@ SEVERAL = [
     "SELECT $$;$$; COPY (SELECT 1) TO '{file}'",
     "SELECT $x$ $$ $x$; COPY (SELECT 1) TO '{file}'",
     "SELECT E'\\''; COPY (SELECT 1) TO '{file}' --'",
-    'SELECT 1 AS ";"; COPY (SELECT 1) TO \'{file}\'',
+    "SELECT 1 AS \";\"; COPY (SELECT 1) TO '{file}'",
     "SELECT 1;\u00a0COPY (SELECT 1) TO '{file}'",
     "SELECT 1\u037e COPY (SELECT 1) TO '{file}'",
     "SELECT 1\uff1b COPY (SELECT 1) TO '{file}'",
@@ -201,8 +203,8 @@ BOMBS = {
     "WHERE a.range + b.range > c.range",
     "wide cross join": "SELECT * FROM range(100000) a, range(100000) b "
     "ORDER BY hash(a.range * b.range)",
-    "endless recursion": "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r)"
-    " SELECT max(i) FROM r",
+    "endless recursion": "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
+    "FROM r) SELECT max(i) FROM r",
     "doubling recursion": "WITH RECURSIVE r(s) AS (SELECT 'ab' UNION ALL SELECT s || s "
     "FROM r) SELECT max(length(s)) FROM r",
     "levenshtein": "SELECT levenshtein(repeat('a', 999999), repeat('b', 999999))",
@@ -215,9 +217,11 @@ BOMBS = {
     "lambda": "SELECT list_sum(list_transform(range(100000000), lambda x: x * 2))",
     "lpad": "SELECT length(lpad('x', 2000000000, 'y'))",
     "regexp": "SELECT regexp_replace(repeat('a', 50000000), '(a*)*b', 'x')",
-    "string_agg": "SELECT length(string_agg(repeat('x', 1000000), '')) FROM range(9999)",
+    "string_agg": "SELECT length(string_agg(repeat('x', 1000000), '')) "
+    "FROM range(9999)",
     "json": "SELECT length(to_json(range(100000000))::VARCHAR)",
-    "sort": "SELECT count(*) FROM (FROM range(900000000) t(i) ORDER BY hash(i) OFFSET 5)",
+    "sort": "SELECT count(*) FROM (FROM range(900000000) t(i) ORDER BY hash(i) "
+    "OFFSET 5)",
     "window": "SELECT max(s) FROM (SELECT sum(i) OVER (ORDER BY hash(i)) AS s "
     "FROM range(900000000) t(i))",
     "groups": "SELECT count(*) FROM (SELECT hash(i) AS h FROM range(9000000000) t(i) "
@@ -233,5 +237,6 @@ BOMBS = {
     "long sum": "SELECT " + "1+" * 90_000 + "1",
     "long AND": "SELECT " + "true AND " * 20_000 + "true",
     "many joins": "SELECT count(*) FROM " + "runs, " * 20_000 + "runs",
-    "joins to order": "SELECT count(*) FROM " + ", ".join(f"edges e{i}" for i in range(40)),
+    "joins to order": "SELECT count(*) FROM "
+    + ", ".join(f"edges e{i}" for i in range(40)),
 }

@@ -126,26 +126,6 @@ def test_a_folder_is_listed_as_it_is_now(files: RemoteFiles) -> None:
     assert "tmp" in other.listdir("")
 
 
-def test_a_long_folder_is_listed_whole(files: RemoteFiles, server: S3Server) -> None:
-    """S3 lists a thousand names at a time."""
-    from moto.core import DEFAULT_ACCOUNT_ID
-    from moto.s3.models import s3_backends
-
-    bucket, _, prefix = files.objects.key("").partition("/")
-    names = [f"{number:06d}.json" for number in range(2500)]
-    for name in names:
-        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(
-            bucket, f"{prefix}/commits/{name}", name.encode()
-        )
-    before = len(server.asked)
-    assert files.listdir("commits") == names
-    assert len(server.asked) == before + 3
-    some = [f"commits/{name}" for name in names[:40]]
-    assert list(files.read_all(some).items()) == [
-        (path, path.removeprefix("commits/").encode()) for path in some
-    ]
-
-
 def test_a_lost_answer_is_no_lost_commit(files: RemoteFiles, server: S3Server) -> None:
     """The next try is told that the name is taken: by ourselves."""
     lost = []
@@ -240,16 +220,6 @@ def test_a_server_that_overlooks_the_condition_is_refused(
     with server.rule(overlook), pytest.raises(StoreError, match="If-None-Match"):
         files.make_root()
     assert all_files(files) == set()
-
-
-def test_a_large_file_is_new_or_refused_too(files: RemoteFiles) -> None:
-    """s3fs sends one in parts; the condition goes with the request that ends it."""
-    put = files.objects.file_system.pipe_file
-    parts = {"mode": "create", "chunksize": 5 * 2**20}
-    put(files.objects.key("large"), b"1" * 11 * 2**20, **parts)
-    with pytest.raises(FileExistsError):
-        put(files.objects.key("large"), b"2" * 11 * 2**20, **parts)
-    assert files.read("large")[-1:] == b"1"
 
 
 def test_a_dead_attempt_is_collected_after_its_grace(

@@ -201,16 +201,12 @@ ATTACKS = [*WRITE, *READ, *CHANGE, *SEVERAL]
 BOMBS = {
     "cross join": "SELECT count(*) FROM range(1000000) a, range(1000000) b, range(9) c "
     "WHERE a.range + b.range > c.range",
-    "wide cross join": "SELECT * FROM range(100000) a, range(100000) b "
-    "ORDER BY hash(a.range * b.range)",
     "endless recursion": "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
     "FROM r) SELECT max(i) FROM r",
     "doubling recursion": "WITH RECURSIVE r(s) AS (SELECT 'ab' UNION ALL SELECT s || s "
     "FROM r) SELECT max(length(s)) FROM r",
     "levenshtein": "SELECT levenshtein(repeat('a', 999999), repeat('b', 999999))",
     "repeat": "SELECT length(repeat('x', 4000000000))",
-    "many repeats": "SELECT sum(length(repeat('x', 100000000 + i::INTEGER))) "
-    "FROM range(100) t(i)",
     "list": "SELECT len(range(1000000000))",
     "list of rows": "SELECT len(list(i)) FROM range(2000000000) t(i)",
     "sorted list": "SELECT len(list_sort(range(500000000)))",
@@ -222,13 +218,11 @@ BOMBS = {
     "json": "SELECT length(to_json(range(100000000))::VARCHAR)",
     "sort": "SELECT count(*) FROM (FROM range(900000000) t(i) ORDER BY hash(i) "
     "OFFSET 5)",
-    "window": "SELECT max(s) FROM (SELECT sum(i) OVER (ORDER BY hash(i)) AS s "
-    "FROM range(900000000) t(i))",
     "groups": "SELECT count(*) FROM (SELECT hash(i) AS h FROM range(9000000000) t(i) "
     "GROUP BY h)",
     "rows": "FROM range(1000000000000) a, range(1000000000000) b",
     "unions": "SELECT 1 " + "UNION ALL SELECT 1 " * 10_000,
-    "columns": "SELECT " + ", ".join(["1"] * 60_000),
+    "columns": "SELECT " + ", ".join(["1"] * 9_000),
     "open brackets": "SELECT " + "(" * 60_000,
     "deep brackets": "SELECT " + "(" * 60_000 + "1" + ")" * 60_000,
     "deep lists": "SELECT " + "[" * 60_000 + "1" + "]" * 60_000,

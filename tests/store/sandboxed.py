@@ -2,6 +2,8 @@
 
 import hashlib
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +19,10 @@ WITHOUT_LANDLOCK = (
     "landlock.version = lambda: 0; sandbox_child.main()",
 )
 """A child as it is on a system that has no Landlock; its argument follows."""
+
+SLOW = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range > b.range"
+DEAF = "SELECT levenshtein(repeat('a', 5000000), repeat('b', 5000000))"
+"""Some seconds in which DuckDB does not look at the clock."""
 
 
 def on_disk(folder: Path) -> dict[str, str]:
@@ -54,3 +60,24 @@ def unguarded(sandbox: Sandbox, sql: str) -> str:
 def answered(*rows: dict[str, object]) -> str:
     """What `unguarded` says of rows."""
     return str(rows)
+
+
+def pid(sandbox: Sandbox) -> int:
+    assert sandbox._session is not None
+    return sandbox._session.process._process.pid
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there, and not just a record of how it ended."""
+    try:
+        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Wait for up to ten seconds."""
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()

@@ -323,7 +323,7 @@ def test_ctrl_c_ends_a_query(root: Path) -> None:
     )
     assert asked.stdout is not None
     asked.stdout.readline()
-    time.sleep(2)
+    time.sleep(1)
     asked.send_signal(signal.SIGINT)
     try:
         _, err = asked.communicate(timeout=30)

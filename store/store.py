@@ -7,7 +7,7 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .connect import connect, lock, show
+from .connect import connect, show
 from .errors import StoreError
 from .files import Files
 from .guard import check_reads_only
@@ -138,10 +138,6 @@ class Store:
 
         limits = Limits(seconds, memory, threads)
         return sandbox_of(self.files_of_store, lambda: self.snapshot, limits)
-
-    def lock(self) -> None:
-        """Read nothing outside the store's folder from here on; for good."""
-        lock(self._connection, self.root)
 
     def close(self) -> None:
         """Close the connection; its relations end with it."""

@@ -90,12 +90,11 @@ def test_helpers_lists_the_helpers(store: Store) -> None:
     assert listed == [(h.call, h.doc) for h in HELPERS.values()]
 
 
-def test_helpers_work_in_a_locked_store(real_store: Path) -> None:
-    """Without files, network or settings, as the sandbox runs them."""
-    with open_store(real_store) as opened:
-        opened.lock()
+def test_helpers_work_in_a_sandbox(real_store: Path) -> None:
+    """Without files, network or settings."""
+    with open_store(real_store) as opened, opened.sandbox() as sandbox:
         for name in HELPERS:
-            assert opened.sql(f"from {called(name)} limit 1").fetchall()
+            assert sandbox.query(f"from {called(name)}", limit=1).table.num_rows
 
 
 @pytest.mark.parametrize("tau", [0.01, 0.04, 0.3])

@@ -172,9 +172,9 @@ def test_a_store_may_lie_in_any_folder(tmp_path: Path, name: str) -> None:
     """Quotes and what looks like a pattern are names like any other."""
     write_run(tmp_path / name, make_plan())
     shutil.copytree(tmp_path / name, tmp_path / "it's odd !")  # fits the pattern
-    with open_store(tmp_path / name) as store:
-        store.lock()
+    with open_store(tmp_path / name) as store, store.sandbox() as sandbox:
         assert store.sql("SELECT count(*) FROM prompts").fetchall() == [(6,)]
+        assert sandbox.query("FROM prompts").table.num_rows == 6
 
 
 def test_neuron_vocab_is_led_by_its_model(two_runs: Path) -> None:

@@ -20,10 +20,10 @@ have queries and keys so many times larger, and the lengths of the neurons' outp
 weights"""
 
 SPREAD = 1.5
-"""are log-normal with this deviation. Attention is then as peaked as the bundled models'
-on English text of 64 tokens: a query's largest is 0.46 on average (there 0.38 and 0.43).
-A layer has 4.0 edges a token at or above the cutoff (8.5 and 5.9) and 2.9 neurons (9.6
-and 6.7), as density.py counts."""
+"""are log-normal with this deviation. Attention is then as peaked as the bundled models
+on English text of 64 tokens: a query's largest is 0.46 on average (there 0.38, 0.43).
+A layer has 4.0 edges a token at or above the cutoff (8.5, 5.9) and 2.9 neurons (9.6,
+6.7), as density.py counts."""
 
 
 def gpt2_small(*, layers: int = 12, peaked: bool = True) -> LoadedModel:

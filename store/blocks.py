@@ -11,10 +11,10 @@ from committing such a shard again.
 """
 
 import os.path
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from .commit import GRACE, Payload, data_files, discard, new_attempt, stage
+from .commit import GRACE, Payload, data_files, discard, new_attempt, prepare, stage
 from .committed import Committed, block_path, commit_path, read_committed
 from .errors import StoreError
 from .files import Files
@@ -58,31 +58,47 @@ def drop(files: Files, folder: str, shards: Iterable[int]) -> set[int]:
     A block goes as a whole: what else it holds is to be done again too.
     """
     wanted = set(shards)
+    units = read_committed(files, folder).units
+    return drop_attempts(
+        files,
+        folder,
+        {u.attempt for u in units if wanted & {r.shard for r in _shards_of(u)}},
+    )
+
+
+def drop_attempts(files: Files, folder: str, attempts: Collection[str]) -> set[int]:
+    """The same for the shards and blocks of these attempts: what others have done again
+    meanwhile stays. Makes an entry even if there is none, so that readers look anew."""
+    dropped: dict[int, str] = {}
+    superseded: list[str] = []
+    entered = False
     while True:
         now = read_committed(files, folder)
-        hit = {
-            number: block
-            for number, block in now.blocks.items()
-            if wanted & {record.shard for record in block.shards}
-        }
-        gone = wanted | {r.shard for block in hit.values() for r in block.shards}
-        units: list[Record | Block] = [*hit.values()]
-        units += [now.records[shard] for shard in gone & now.records.keys()]
+        # A merge may just have taken up what was to go.
+        hit = [
+            unit
+            for unit in now.units
+            if unit.attempt in attempts
+            or any(dropped.get(r.shard) == r.attempt for r in _shards_of(unit))
+        ]
+        if entered and not hit:
+            return set(dropped)
+        dropped |= {r.shard: r.attempt for unit in hit for r in _shards_of(unit)}
+        superseded += [file.path for unit in hit for file in unit.files]
         # First the records: while a block still counts, its shards stay committed.
-        for shard in gone:
+        for shard in {r.shard for unit in hit for r in _shards_of(unit)}:
             files.unlink(commit_path(folder, shard))
         files.fsync_dir(f"{folder}/commits")
         entry = Block(
             attempt=new_attempt(),
             config_sha256="",
-            replaces=tuple(sorted(hit)),
+            replaces=tuple(n for n, block in now.blocks.items() if block in hit),
             shards=(),
             files=(),
-            superseded=tuple(file.path for unit in units for file in unit.files),
+            superseded=tuple(superseded),
             committed_at=utc_now(),
         )
-        if _append(files, folder, entry, {}, name="drop"):
-            return gone
+        entered = _append(files, folder, entry, {}, name="drop") or entered
 
 
 def collect_superseded(files: Files, folder: str, *, grace: float = GRACE) -> int:
@@ -122,8 +138,7 @@ def _append(
     *,
     name: str,
 ) -> bool:
-    files.make_dirs(f"{folder}/blocks")  # a store of schema 1 has none
-    files.fsync_dir(folder)
+    prepare(files, folder)  # a store of schema 1, or a copy, may lack some of it
     staged = stage(files, folder, name, block, tables)
     try:
         won = False

@@ -110,12 +110,17 @@ def block_path(folder: str, number: int) -> str:
 
 
 def _live(log: Mapping[int, Block]) -> dict[int, Block]:
+    """The entries that count. The latest first: where one that replaced another is lost
+    that other shares a shard with a later one, and does not come back."""
     replaced = {number for block in log.values() for number in block.replaces}
-    return {
-        number: block
-        for number, block in sorted(log.items())
-        if block.shards and number not in replaced
-    }
+    taken: set[int] = set()
+    live = {}
+    for number, block in sorted(log.items(), reverse=True):
+        shards = {record.shard for record in block.shards}
+        if shards and number not in replaced and not shards & taken:
+            live[number] = block
+            taken |= shards
+    return dict(sorted(live.items()))
 
 
 def numbered(files: Files, folder: str) -> Iterator[tuple[int, str]]:

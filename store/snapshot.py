@@ -100,11 +100,16 @@ def _run_state(files: Files, run_id: str, known: RunState | None) -> RunState | 
 
 
 def _stopped(files: Files, folder: str) -> str | None:
+    path = f"{folder}/stopped.json"
     try:
-        said = json.loads(files.read(f"{folder}/stopped.json"))
+        return str(json.loads(files.read(path))["reason"])
     except FileNotFoundError:
         return None
-    return str(said["reason"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{files.where(path)} is damaged ({error}): delete it, for it only says "
+            f"why the run was stopped"
+        ) from error
 
 
 def _named(files: Files, folder: str, prefix: str) -> list[str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from .blocks import drop
+from .blocks import drop_attempts
 from .commit import GRACE
 from .committed import Committed, read_committed
 from .errors import StoreError
@@ -89,16 +89,16 @@ def verify(
         committed = read_committed(files, folder, without=() if repair else broken)
         for what in _wrong_together(plan, committed):
             note(Damage(folder, f"{files.where(folder)}: {what}"))
-        bad: set[int] = set()
+        bad: set[str] = set()
         for unit in committed.units:
             n_files += len(unit.files)
             n_rows += sum(file.rows for file in unit.files)
             shards = frozenset(_shards(unit))
             for what in wrong_rows(files, folder, unit, plan):
                 note(Damage(folder, what, shards, mended=repair))
-                bad |= shards
+                bad.add(unit.attempt)
         if repair and (bad or broken):  # an entry of the log even if no shard is bad:
-            dropped[folder] = drop(files, folder, bad)  # readers look anew
+            dropped[folder] = drop_attempts(files, folder, bad)  # readers look anew
         committed = read_committed(files, folder, without=() if repair else broken)
         lost = unnamed_files(files, folder, committed, grace=grace)
         for path in lost if repair else ():

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from flowglass.store import open_store
-from flowglass.store.blocks import collect_superseded, drop, merge
+from flowglass.store.blocks import (
+    collect_superseded,
+    drop,
+    drop_attempts,
+    merge,
+)
 from flowglass.store.committed import read_committed
 from flowglass.store.compact import compact, merged_tables
 from flowglass.store.files import LocalFiles
@@ -97,3 +102,27 @@ def test_many_who_compact_at_once_are_as_one(files: LocalFiles) -> None:
     assert prompts(files) == [*range(8)]
     found = verify(files.root, grace=0)
     assert found.damages == found.unnamed == ()
+
+
+def test_what_was_done_again_meanwhile_is_not_dropped(files: LocalFiles) -> None:
+    """Two repairs that found the same damage: the second leaves the new shard."""
+    (attempt,) = (u.attempt for u in read_committed(files, FOLDER).units[1:2])
+    assert drop_attempts(files, FOLDER, {attempt}) == {1}
+    commit_shard(RunWriter(files.root, make_plan(n_shards=4)), 1)
+    assert drop_attempts(files, FOLDER, {attempt}) == set()
+    assert prompts(files) == [*range(8)]
+
+
+def test_a_merge_does_not_save_what_is_being_dropped(files: LocalFiles) -> None:
+    """It slips in after the look and before the record goes; the block goes too."""
+
+    class Slow(LocalFiles):
+        merged = False
+
+        def unlink(self, path: str) -> None:
+            if not self.merged and path.endswith("commits/000001.json"):
+                self.merged = merge_shards(files, 0, 1, 2)
+            super().unlink(path)
+
+    assert drop(Slow(files.root), FOLDER, {1}) == {0, 1, 2}
+    assert prompts(files) == [6, 7]

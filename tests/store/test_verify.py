@@ -233,3 +233,26 @@ def test_what_cannot_be_done_again_is_to_be_restored(root: Path) -> None:
     plan.unlink()
     (damage,) = verify(root).damages
     assert f"{plan} is missing: restore it" in damage.what
+
+
+@pytest.mark.parametrize("table", ["steps", "edges", "tokens", "component_stats"])
+def test_any_damaged_file_of_a_real_sweep_is_named(swept: Path, table: str) -> None:
+    """Also where another table's rows are compared with it."""
+    (victim,) = swept.glob(f"runs/*/data/{table}/*/*.parquet")
+    flip(victim)
+    (what,) = damages(swept)
+    assert str(victim) in what
+    assert verify(swept, repair=True).dropped == {"runs/run_id=golden": {0}}
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_lost_entry_of_the_log_doubles_nothing(tmp_path: Path, number: int) -> None:
+    """An entry that it replaced does not come back beside one that holds its shards."""
+    writer = RunWriter(tmp_path, make_plan(n_shards=4))
+    for shard in range(4):
+        commit_shard(writer, shard)
+        compact(tmp_path)
+    (tmp_path / f"runs/run_id=tiny/blocks/{number:06d}.json").unlink()
+    with open_store(tmp_path) as store:
+        found = store.sql("SELECT prompt_id FROM prompts ORDER BY ALL").fetchall()
+    assert found == [(prompt_id,) for prompt_id in range(8)]

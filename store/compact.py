@@ -32,6 +32,9 @@ about 20 ms."""
 
 ROLL_UP = "component_stats"
 
+MOST_BYTES = 512 * 2**20
+"""Of the largest file of a block, for `tensors` have few rows but large ones."""
+
 Unit = Record | Block
 
 
@@ -106,20 +109,29 @@ def _groups(committed: Committed, target_rows: int) -> Iterator[list[Unit]]:
     it already is left alone, or it would be written again and again."""
     group: list[Unit] = []
     rows: Counter[str] = Counter()
+    size: Counter[str] = Counter()
     for unit in committed.units:
         # Rows of the roll-up are added up: there are no more of them in a block.
         own = Counter({f.table: f.rows for f in unit.files if f.table != ROLL_UP})
-        small = max(own.values(), default=0) * 2 <= target_rows
-        fits = group and first(unit) == _last(group[-1]) + 1
-        if not (
-            small and fits and max((rows + own).values(), default=0) <= target_rows
-        ):
+        own_size = Counter({file.table: file.bytes for file in unit.files})
+        small = (
+            max(own.values(), default=0) * 2 <= target_rows
+            and max(own_size.values(), default=0) * 2 <= MOST_BYTES
+        )
+        fits = (
+            group
+            and first(unit) == _last(group[-1]) + 1
+            and max((rows + own).values(), default=0) <= target_rows
+            and max((size + own_size).values(), default=0) <= MOST_BYTES
+        )
+        if not (small and fits):
             if len(group) > 1:
                 yield group
-            group, rows = [], Counter()
+            group, rows, size = [], Counter(), Counter()
         if small:
             group.append(unit)
             rows += own
+            size += own_size
     if len(group) > 1:
         yield group
 

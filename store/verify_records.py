@@ -14,6 +14,8 @@ def damaged_records(files: Files, folder: str) -> Iterator[tuple[str, str]]:
         for number, path in numbered(files, f"{folder}/{kind}"):
             try:
                 record = parse(files.read(path), path=files.where(path))
+            except FileNotFoundError:  # taken away since it was listed
+                continue
             except StoreError as error:
                 yield path, str(error)
                 continue

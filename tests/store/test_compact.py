@@ -157,3 +157,13 @@ def test_any_order_of_commits_and_compactions_gives_the_same_rows(
     for table in ("edges", "prompts", "targets", "importance", "component_stats"):
         assert found[table] == wanted[table]
     assert found["runs"][0]["status"] == "complete"
+
+
+def test_few_rows_may_be_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block's files stay below a size, whatever they have in rows."""
+    write_run(tmp_path, make_plan(n_shards=4))
+    sizes = [f.stat().st_size for f in tmp_path.glob("runs/*/data/*/*/*.parquet")]
+    monkeypatch.setattr("flowglass.store.compact.MOST_BYTES", 2 * max(sizes))
+    assert compact(tmp_path).into_files == 10
+    monkeypatch.setattr("flowglass.store.compact.MOST_BYTES", max(sizes))
+    assert compact(tmp_path).into_files == 0

@@ -101,6 +101,8 @@ class Projector:
         order = last[row, position].argsort(descending=True, stable=True)
         chunks = row[order].split(self.at_once), position[order].split(self.at_once)
         for at in zip(*chunks, strict=True):
+            if not len(at[0]):  # no state is in a route, at a high cutoff
+                continue
             start = max(0, int(first[at].min()))
             self._climb(at, start, last[at], selection, blocks)
 

@@ -124,3 +124,10 @@ def test_unknown_names_are_answered_with_near_ones() -> None:
     """A typing error in a bundled model's name is one clear line."""
     with pytest.raises(ModelError, match="did you mean tiny-gpt2"):
         trace("tiny-gtp2", TEXT)
+
+
+@pytest.mark.parametrize("model", ["tiny-llama", "tiny-gpt2"])
+def test_a_cutoff_that_no_route_survives_leaves_nothing_to_read(model: str) -> None:
+    """No state of an empty route is projected, and that is no error."""
+    traced = trace(model, "The capital of France is", cutoff=0.99)
+    assert (traced.routes.num_rows, traced.lens.num_rows) == (0, 0)

@@ -14,9 +14,8 @@ import os.path
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from .commit import GRACE, Payload, data_files, discard, new_attempt, prepare, stage
+from .commit import GRACE, Payload, data_files, new_attempt, prepare, settle, stage
 from .committed import Committed, block_path, commit_path, read_committed
-from .errors import StoreError
 from .files import Files
 from .record import Block, Record, utc_now
 
@@ -26,14 +25,17 @@ def merge(
     folder: str,
     units: Iterable[Record | Block],
     tables: Mapping[str, Payload],
+    *,
+    known: Committed | None = None,
 ) -> bool:
     """Let `tables`, which hold the rows of `units`, take their place.
 
-    False if one of them does not count any more, and nothing changes.
+    False if one of them does not count any more, and nothing changes. Records that
+    `known` has are not read again.
     """
     units = list(units)
-    log = read_committed(files, folder).blocks
-    replaces = {n for n, block in log.items() if block in units}
+    now = read_committed(files, folder, known=known)
+    replaces = {n for n, block in now.blocks.items() if block in units}
     shards = sorted(
         (record for unit in units for record in _shards_of(unit)),
         key=lambda record: record.shard,
@@ -49,7 +51,7 @@ def merge(
         superseded=tuple(file.path for unit in units for file in unit.files),
         committed_at=utc_now(),
     )
-    return _append(files, folder, block, tables, name=name)
+    return _append(files, folder, block, tables, name=name, known=now)
 
 
 def drop(files: Files, folder: str, shards: Iterable[int]) -> set[int]:
@@ -98,7 +100,7 @@ def drop_attempts(files: Files, folder: str, attempts: Collection[str]) -> set[i
             superseded=tuple(superseded),
             committed_at=utc_now(),
         )
-        entered = _append(files, folder, entry, {}, name="drop") or entered
+        entered = _append(files, folder, entry, {}, name="drop", known=now) or entered
 
 
 def collect_superseded(files: Files, folder: str, *, grace: float = GRACE) -> int:
@@ -112,10 +114,12 @@ def collect_superseded(files: Files, folder: str, *, grace: float = GRACE) -> in
     for table in {os.path.dirname(path) for path in left}:
         # Listed once a table: what was removed before is not asked for again.
         for name in files.listdir(f"{folder}/{table}"):
-            for path in left.get(f"{table}/{name}", ()):
-                files.unlink(f"{folder}/{path}")
-                removed += 1
-            if f"{table}/{name}" in left:
+            if unit := left.get(f"{table}/{name}"):
+                there = files.listdir(f"{folder}/{table}/{name}")
+                gone = [path for path in unit if os.path.basename(path) in there]
+                for path in gone:
+                    files.unlink(f"{folder}/{path}")
+                removed += len(gone)
                 files.remove_dir(f"{folder}/{table}/{name}")
     return removed
 
@@ -137,23 +141,22 @@ def _append(
     tables: Mapping[str, Payload],
     *,
     name: str,
+    known: Committed,
 ) -> bool:
+    def link(staged: str) -> bool:
+        """To the next free number, for as long as the entry is right."""
+        now = known
+        while True:
+            now = read_committed(files, folder, known=now)
+            if not _still_right(now, block):
+                return False
+            number = max(now.log, default=-1) + 1
+            if files.link(staged, block_path(folder, number)):
+                return True
+
     prepare(files, folder)  # a store of schema 1, or a copy, may lack some of it
     staged = stage(files, folder, name, block, tables)
-    try:
-        won = False
-        while not won and _still_right(now := read_committed(files, folder), block):
-            number = max(now.log, default=-1) + 1
-            won = files.link(staged, block_path(folder, number))
-    except StoreError:
-        discard(files, folder, block, staged)
-        raise
-    files.fsync_dir(f"{folder}/blocks")
-    if won:
-        files.unlink(staged)
-    else:
-        discard(files, folder, block, staged)
-    return won
+    return settle(files, folder, block, staged, link, named_in="blocks")
 
 
 def _still_right(now: Committed, block: Block) -> bool:

@@ -15,7 +15,7 @@ block of merged shards (`blocks.py`).
 
 import os.path
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -68,19 +68,15 @@ def commit(
         info=info,
         committed_at=committed_at,
     )
-    staged = stage(files, folder, f"{shard:06d}", record, tables)
-    try:
-        won = files.link(staged, commit_path(folder, shard))
-    except StoreError:
-        discard(files, folder, record, staged)
-        raise
-    # A loser too may say that the shard is there only once that is durable.
-    files.fsync_dir(f"{folder}/commits")
-    if won:
-        files.unlink(staged)
-    else:
-        discard(files, folder, record, staged)
-    return won
+    target = commit_path(folder, shard)
+    return settle(
+        files,
+        folder,
+        record,
+        stage(files, folder, f"{shard:06d}", record, tables),
+        lambda staged: files.link(staged, target),
+        named_in="commits",
+    )
 
 
 def new_attempt() -> str:
@@ -119,12 +115,36 @@ def stage(
         files.fill(announced, to_bytes(record))
         files.fsync(announced)
     except StoreError:  # such as a full disk: the record is not there
-        discard(files, folder, record, announced)
+        _discard(files, folder, record, announced)
         raise
     return announced
 
 
-def discard(files: Files, folder: str, record: Record | Block, staged: str) -> None:
+def settle(
+    files: Files,
+    folder: str,
+    record: Record | Block,
+    staged: str,
+    link: Callable[[str], bool],
+    *,
+    named_in: str,
+) -> bool:
+    """Link what is staged into a folder, if it is to be; else nothing is left of it."""
+    try:
+        won = link(staged)
+    except StoreError:
+        _discard(files, folder, record, staged)
+        raise
+    # A loser too may say that the record is there only once that is durable.
+    files.fsync_dir(f"{folder}/{named_in}")
+    if won:
+        files.unlink(staged)
+    else:
+        _discard(files, folder, record, staged)
+    return won
+
+
+def _discard(files: Files, folder: str, record: Record | Block, staged: str) -> None:
     """Take away what an attempt wrote that did not commit."""
     for file in record.files:
         files.unlink(f"{folder}/{file.path}")

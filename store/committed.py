@@ -6,7 +6,7 @@ that some shards count no more. Entries are added at the end alone, each exclusi
 whoever has seen all those before; so all readers agree on what holds.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -58,39 +58,43 @@ def read_committed(
 
     Takes the records `without` names, which are damaged, for not being there.
     """
-    entries = [e for e in numbered(files, f"{folder}/blocks") if e[1] not in without]
-    # What was taken away may have come again, and the log tells: records are read anew
-    # once it has grown.
     known = known or Committed()
-    same = known.log.keys() == {number for number, _ in entries}
-    log = known.log if same else _blocks(files, entries)
+    entries = dict(numbered(files, f"{folder}/blocks"))
+    entries = {n: path for n, path in entries.items() if path not in without}
+    news = _blocks(files, {n: entries[n] for n in entries.keys() - known.log.keys()})
+    # What was taken away may have come again, and an entry without shards tells so:
+    # then all is read anew.
+    if entries.keys() >= known.log.keys() and all(b.shards for b in news.values()):
+        log, records = {**known.log, **news}, dict(known.records)
+    else:
+        log, records = _blocks(files, entries) if known.log else news, {}
     covered = {r.shard for block in _live(log).values() for r in block.shards}
-    records = dict(known.records) if same else {}
     names = {
         shard: path
         for shard, path in numbered(files, f"{folder}/commits")
         if shard not in covered and path not in without
     }
-    news = sorted(names.keys() - records.keys())
-    content = files.read_all(names[shard] for shard in news)
-    for shard in news:
+    unread = sorted(names.keys() - records.keys())
+    content = files.read_all(names[shard] for shard in unread)
+    for shard in unread:
         if (path := names[shard]) in content:  # else taken away since it was listed
             records[shard] = from_bytes(content[path], path=files.where(path))
     return Committed(log, {s: r for s, r in sorted(records.items()) if s in names})
 
 
-def _blocks(files: Files, entries: Iterable[tuple[int, str]]) -> dict[int, Block]:
-    numbers = {path: number for number, path in entries}
+def _blocks(files: Files, entries: Mapping[int, str]) -> dict[int, Block]:
+    content = files.read_all(entries.values())
     return {
-        numbers[path]: block_from_bytes(data, path=files.where(path))
-        for path, data in files.read_all(numbers).items()
+        number: block_from_bytes(content[path], path=files.where(path))
+        for number, path in sorted(entries.items())
+        if path in content
     }
 
 
 def is_of_record(files: Files, folder: str, unit: str, attempt: str) -> bool:
     """Whether an attempt at a shard, or at a range of them, has been committed."""
     if not unit.isdecimal():
-        log = _blocks(files, numbered(files, f"{folder}/blocks"))
+        log = _blocks(files, dict(numbered(files, f"{folder}/blocks")))
         return any(block.attempt == attempt for block in log.values())
     path = commit_path(folder, int(unit))
     return any(

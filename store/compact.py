@@ -69,12 +69,13 @@ def compact(
     check_format(files)
     merged = into = removed = waiting = 0
     snapshot = take_snapshot(files, known=Snapshot())
-    for run_id in snapshot.runs:
-        folder = run_folder(run_id)
-        for group in _groups(read_committed(files, folder), target_rows):
+    for run_id, state in snapshot.runs.items():
+        folder, now = run_folder(run_id), state.committed
+        for group in _groups(now, target_rows):
             raise_format(files)
             tables = merged_tables(files, folder, group)
-            if merge(files, folder, group, tables):
+            now = read_committed(files, folder, known=now)
+            if merge(files, folder, group, tables, known=now):
                 old = sum(len(unit.files) for unit in group)
                 merged, into = merged + old, into + len(tables)
                 report(f"{run_id}: {old} files merged into {len(tables)}")

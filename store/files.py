@@ -115,7 +115,10 @@ class LocalFiles:
                 os.link(self.root / source, self.root / target)
         except FileExistsError:
             # A network disk may say so of the link it has just made for us.
-            return os.path.samefile(self.root / source, self.root / target)
+            try:
+                return os.path.samefile(self.root / source, self.root / target)
+            except FileNotFoundError:  # a repair has taken it away since
+                return self.link(source, target)
         return True
 
     def unlink(self, path: str) -> None:

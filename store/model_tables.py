@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .blocks import collect_superseded
 from .commit import Payload, collect_stale, commit, prepare
 from .committed import read_committed
 from .layout import files_at, model_folder
@@ -21,6 +22,7 @@ class ModelWriter:
         self._folder = model_folder(model_hash)
         prepare(self._files, self._folder)
         collect_stale(self._files, self._folder)
+        collect_superseded(self._files, self._folder)
 
     def committed(self) -> set[int]:
         """The layers that are done, whoever did them."""

@@ -105,10 +105,14 @@ def block_from_bytes(data: bytes, *, path: str) -> Block:
     )
 
 
+class DamagedRecord(StoreError):
+    """A record is not whole; a repair may take it away."""
+
+
 def _checked(data: bytes, *, path: str) -> dict[str, Any]:
     body, _, digest = data.removesuffix(b"\n").rpartition(b"\n")
     if hashlib.sha256(body).hexdigest().encode() != digest:
-        raise StoreError(
+        raise DamagedRecord(
             f"the record {path} is damaged: `flowglass verify STORE --repair` takes "
             f"it away, then the same sweep does its shards again"
         )

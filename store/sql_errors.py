@@ -17,7 +17,6 @@ _COLUMN = re.compile(
 _TABLE = re.compile(r"Table with name (\S+) does not exist")
 _KIND = re.compile(r"^(\w+ )+Error: ")
 _FILE = re.compile(r"['\"]([^'\"]+\.parquet)['\"]")
-_SHARD = re.compile(r"(.*)/data/[^/]+/shard=(\d+)/[^/]+$")
 
 
 @contextmanager
@@ -63,11 +62,11 @@ def _forbidden(path: str) -> str:
 
 
 def _damaged(path: str) -> str:
-    remedy = "restore it from a copy"
-    if shard := _SHARD.fullmatch(path):
-        record = f"{shard[1]}/commits/{shard[2]}.json"
-        remedy += f", or delete {record} and run the sweep again"
-    return f"the store's file {path} is missing or damaged: {remedy}"
+    return (
+        f"the store's file {path} is missing or damaged: if shards were merged or "
+        f"dropped meanwhile, open the store again; else restore it from a copy, or let "
+        f"`flowglass verify STORE --repair` drop its shards and run the sweep again"
+    )
 
 
 def _near(name: str, known: list[str]) -> str:

@@ -90,17 +90,30 @@ def verify(
         for what in _wrong_together(plan, committed):
             note(Damage(folder, f"{files.where(folder)}: {what}"))
         bad: set[str] = set()
-        for unit in committed.units:
+        waiting, seen = list(committed.units), set[str]()
+        while waiting:
+            unit = waiting.pop(0)
+            seen.add(unit.attempt)
+            found = list(wrong_rows(files, folder, unit, plan))
+            if found:
+                now = read_committed(
+                    files, folder, known=committed, without=() if repair else broken
+                )
+                if unit.attempt not in {other.attempt for other in now.units}:
+                    # It was merged or dropped meanwhile: look at what stands there.
+                    waiting = [u for u in now.units if u.attempt not in seen]
+                    continue
             n_files += len(unit.files)
             n_rows += sum(file.rows for file in unit.files)
             shards = frozenset(_shards(unit))
-            for what in wrong_rows(files, folder, unit, plan):
+            for what in found:
                 note(Damage(folder, what, shards, mended=repair))
                 bad.add(unit.attempt)
         if repair and (bad or broken):  # an entry of the log even if no shard is bad:
             dropped[folder] = drop_attempts(files, folder, bad)  # readers look anew
-        committed = read_committed(files, folder, without=() if repair else broken)
-        lost = unnamed_files(files, folder, committed, grace=grace)
+        lost = unnamed_files(
+            files, folder, grace=grace, without=() if repair else broken
+        )
         for path in lost if repair else ():
             files.unlink(path)
         unnamed += lost

@@ -1,22 +1,33 @@
 """Damaged records, and files that no record names."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from .committed import Committed, numbered
-from .errors import StoreError
+from .committed import block_path, numbered, read_committed
 from .files import Files
-from .record import Block, block_from_bytes, from_bytes, to_bytes, utc_now
+from .record import (
+    Block,
+    DamagedRecord,
+    block_from_bytes,
+    from_bytes,
+    to_bytes,
+    utc_now,
+)
 
 
 def damaged_records(files: Files, folder: str) -> Iterator[tuple[str, str]]:
-    """The records of a run or model that are not whole, and what is wrong."""
+    """The records of a run or model that are not whole, and what is wrong.
+
+    Raises StoreError for one that a later flowglass has written: it is not damaged.
+    """
     for kind, parse in (("commits", from_bytes), ("blocks", block_from_bytes)):
-        for number, path in numbered(files, f"{folder}/{kind}"):
-            try:
-                record = parse(files.read(path), path=files.where(path))
-            except FileNotFoundError:  # taken away since it was listed
+        paths = dict(numbered(files, f"{folder}/{kind}"))
+        content = files.read_all(paths.values())
+        for number, path in paths.items():
+            if path not in content:  # taken away since it was listed
                 continue
-            except StoreError as error:
+            try:
+                record = parse(content[path], path=files.where(path))
+            except DamagedRecord as error:
                 yield path, str(error)
                 continue
             if getattr(record, "shard", number) != number:
@@ -25,6 +36,10 @@ def damaged_records(files: Files, folder: str) -> Iterator[tuple[str, str]]:
                     f"the record {files.where(path)} is of shard "
                     f"{getattr(record, 'shard', None)}: it was renamed",
                 )
+    log = {number for number, _ in numbered(files, f"{folder}/blocks")}
+    for number in sorted(set(range(max(log, default=0))) - log):
+        path = block_path(folder, number)
+        yield path, f"the record {files.where(path)} is missing: entries follow it"
 
 
 def forget(files: Files, path: str) -> None:
@@ -42,16 +57,18 @@ def forget(files: Files, path: str) -> None:
 
 
 def unnamed_files(
-    files: Files, folder: str, committed: Committed, *, grace: float
+    files: Files, folder: str, *, grace: float, without: Collection[str]
 ) -> list[str]:
     """Data files, older than `grace` seconds, that neither a record names nor an
-    attempt that may still be at work."""
-    named = {file.path for unit in committed.units for file in unit.files}
-    named |= {path for entry in committed.log.values() for path in entry.superseded}
+    attempt that may still be at work; takes damaged records for not being there."""
+    # First the attempts: one that commits meanwhile is then in its record.
     attempts = {
         name.removesuffix(".json").rpartition("-")[2]
         for name in files.listdir(f"{folder}/tmp")
     }
+    committed = read_committed(files, folder, without=without)
+    named = {file.path for unit in committed.units for file in unit.files}
+    named |= {path for entry in committed.log.values() for path in entry.superseded}
     found = []
     for table in files.listdir(f"{folder}/data"):
         for unit in files.listdir(f"{folder}/data/{table}"):

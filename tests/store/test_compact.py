@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flowglass.store import Store, StoreError, open_store
 from flowglass.store.compact import compact
+from flowglass.store.files import LocalFiles
 from flowglass.store.layout import FORMAT, SCHEMA_VERSION
 from flowglass.store.run import RunWriter
 from flowglass.store.schema import TABLES
@@ -167,3 +168,22 @@ def test_few_rows_may_be_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert compact(tmp_path).into_files == 10
     monkeypatch.setattr("flowglass.store.compact.MOST_BYTES", max(sizes))
     assert compact(tmp_path).into_files == 0
+
+
+def test_no_record_is_read_again_for_every_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a compaction of ten thousand shards would read millions of them."""
+    n_shards = 40
+    write_run(tmp_path, make_plan(n_shards=n_shards))
+    read: list[str] = []
+    real = LocalFiles.read
+
+    def counted(self: LocalFiles, path: str) -> bytes:
+        read.append(path)
+        return real(self, path)
+
+    monkeypatch.setattr(LocalFiles, "read", counted)
+    assert compact(tmp_path, target_rows=8).into_files == n_shards // 2 * 5
+    records = [path for path in read if "/commits/" in path or "/blocks/" in path]
+    assert len(records) < 4 * n_shards

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from flowglass.store import StoreError, open_store
+from flowglass.store.compact import compact
 from flowglass.store.layout import FORMAT
+from flowglass.store.verify import verify
 
 from .builders import commit_shard, make_plan, write_run
 
@@ -22,7 +24,7 @@ def test_records_of_another_configuration_are_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
 def test_a_damaged_file_is_named_with_its_remedy(tmp_path: Path, damage: str) -> None:
-    """The file, and the record to delete so that the shard is done again."""
+    """The file, and what drops its shard so that it is done again."""
     write_run(tmp_path, make_plan())
     with open_store(tmp_path) as store:
         path = Path(store.files("tiny", "edges")[1])
@@ -33,8 +35,10 @@ def test_a_damaged_file_is_named_with_its_remedy(tmp_path: Path, damage: str) ->
         with pytest.raises(StoreError) as refusal:
             store.table("SELECT sum(contribution) FROM edges")
     assert str(path) in str(refusal.value)
-    assert "delete" in str(refusal.value)
-    assert "commits/000001.json" in str(refusal.value)
+    assert "`flowglass verify STORE --repair`" in str(refusal.value)
+    assert verify(tmp_path, repair=True).dropped == {"runs/run_id=tiny": {1}}
+    with open_store(tmp_path) as store:
+        store.table("SELECT sum(contribution) FROM edges")
 
 
 FOOTER_LENGTH = slice(-8, -4)
@@ -53,7 +57,7 @@ def with_blank_footer(data: bytes) -> bytes:
 def test_a_table_whose_first_file_is_damaged_is_mended_by_the_remedy(
     tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    """The store does not open; without the record that is named it does."""
+    """The store does not open; once it is repaired it does."""
     root = tmp_path / "a store [1]"
     write_run(root, make_plan())
     (path,) = root.glob("runs/*/data/edges/shard=000000/*")
@@ -62,10 +66,9 @@ def test_a_table_whose_first_file_is_damaged_is_mended_by_the_remedy(
     with pytest.raises(StoreError) as refusal:
         open_store(root)
 
-    record = root / "runs/run_id=tiny/commits/000000.json"
     assert f"file {path} is missing or damaged" in str(refusal.value)
-    assert f"delete {record} and run the sweep again" in str(refusal.value)
-    record.unlink()
+    assert "--repair" in str(refusal.value)
+    verify(root, repair=True)
     with open_store(root) as store:
         assert store.sql("SELECT count(*) FROM edges").fetchall() == [(8,)]
 
@@ -104,4 +107,25 @@ def test_what_is_no_store_is_refused(
     if content is not None:
         (tmp_path / FORMAT).write_text(content)
     with pytest.raises(StoreError, match=message):
+        open_store(tmp_path)
+
+
+def test_a_reader_from_before_a_compaction_is_told_to_open_it_again(
+    tmp_path: Path,
+) -> None:
+    """Its files are gone and nothing is damaged: no record may be touched."""
+    write_run(tmp_path, make_plan())
+    with open_store(tmp_path) as store:
+        compact(tmp_path, grace=0)
+        with pytest.raises(StoreError, match=r"merged .* open the store again"):
+            store.table("SELECT sum(contribution) FROM edges")
+        assert store.refresh()
+        store.table("SELECT sum(contribution) FROM edges")
+
+
+def test_a_damaged_note_of_a_stop_is_named(tmp_path: Path) -> None:
+    """It only says why a run was stopped."""
+    write_run(tmp_path, make_plan())
+    (tmp_path / "runs/run_id=tiny/stopped.json").write_text("{")
+    with pytest.raises(StoreError, match=r"stopped\.json is damaged .*: delete it"):
         open_store(tmp_path)

@@ -1,6 +1,6 @@
 """Writes a store of any size without a model, to time questions on (queries.py).
 
-    python benchmarks/corpus.py --edges 1e8 --store /tmp/corpus8
+    python benchmarks/corpus.py --edges 1e8 --store .bench/corpus8
 
 A sweep of GPT-2 small with `--project none` over so many prompts, as store/run.py would
 have written it: shards of 256 prompts, eight datasets of four categories each, one

@@ -1,7 +1,7 @@
 """Trains a model as deep as GPT-2 small, to see how density goes with depth.
 
-    python benchmarks/deeper.py /tmp/deeper
-    python benchmarks/density.py --model /tmp/deeper
+    python benchmarks/deeper.py .bench/deeper
+    python benchmarks/density.py --model .bench/deeper
 
 The bundled models have 4 layers of 4 heads. This one has 12 of 12, is 192 wide, and is
 trained as they are, on the same text: half an hour for a thousand steps on one core.

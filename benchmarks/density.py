@@ -1,6 +1,6 @@
 """How many rows and bytes a token has, by model, table and cutoff.
 
-    python benchmarks/density.py --peaked --store /tmp/corpus8 --markdown
+    python benchmarks/density.py --peaked --store .bench/corpus8 --markdown
 
 The bundled models read windows of 64 tokens from all built-in prompts, joined, and so
 does any `--model` besides (deeper.py trains one). `--peaked` adds the random weights of

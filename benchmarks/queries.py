@@ -1,6 +1,6 @@
 """Times the questions that must stay quick however large a store is.
 
-    python benchmarks/queries.py /tmp/corpus8 --markdown
+    python benchmarks/queries.py .bench/corpus8 --markdown
 
 *warm*: the store is open and each question was asked before, about something else; each
 time is another random prompt or head. *cold*: the store is opened anew, and the system

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from flowglass.store.cache import LATELY, cache_folder, fetch
 from flowglass.store.record import DataFile
 from flowglass.store.remote import RemoteFiles, remote_files
 
-from .s3_server import S3Server, s3_bucket
+from .s3_server import S3Server
 
 PATHS = [f"runs/run_id=x/data/edges/shard={n:06d}/a.parquet" for n in range(5)]
 CONTENT = {path: bytes([number]) * 1000 for number, path in enumerate(PATHS)}
@@ -34,17 +33,6 @@ print("ready", flush=True)
 for number in range(5):
     fetch(files, paths, Path(cache) / str(number), limit_bytes=10**9)
 """
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[tuple[S3Server, str]]:
-    with s3_bucket() as found:
-        yield found
-
-
-@pytest.fixture
-def server(s3: tuple[S3Server, str]) -> S3Server:
-    return s3[0]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from flowglass.store.verify import verify
 
 from .builders import make_plan, write_run
 from .crash_worker import N_SHARDS, WORK
-from .s3_server import S3Server, s3_bucket
+from .s3_server import S3Server
 
 KILLS = 100 if os.environ.get("FLOWGLASS_SOAK") else 10
 HERE = Path(__file__).parents[2]
@@ -121,18 +121,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Counter[s
     return rows(str(root))
 
 
-@pytest.fixture
-def bucket() -> Iterator[tuple[S3Server, str]]:
-    """A real S3 server on this machine, and the address of a bucket in it."""
-    with s3_bucket() as found:
-        yield found
-
-
 def test_on_an_object_store(
-    bucket: tuple[S3Server, str], undisturbed: dict[str, Counter[str]]
+    s3: tuple[S3Server, str], undisturbed: dict[str, Counter[str]]
 ) -> None:
     """The same protocol by exclusive PUTs; the store's address is a URL."""
-    server, address = bucket
+    server, address = s3
     store = f"{address}/runs"
     write_run(store, make_plan(n_shards=N_SHARDS), shards=range(2))
     # A request that a killed worker had sent may still be under way.

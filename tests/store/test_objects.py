@@ -1,19 +1,11 @@
 """What a store relies on of an object store, and of the package that speaks to it."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from flowglass.store.objects import Objects, open_objects
 from flowglass.store.remote import RemoteFiles
 
-from .s3_server import S3Server, s3_bucket
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[tuple[S3Server, str]]:
-    with s3_bucket() as found:
-        yield found
+from .s3_server import S3Server
 
 
 @pytest.fixture(scope="module")

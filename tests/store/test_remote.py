@@ -1,7 +1,6 @@
 """On an object store a shard is committed exactly once too."""
 
 import time
-from collections.abc import Iterator
 from email.utils import formatdate
 from uuid import uuid4
 
@@ -15,21 +14,10 @@ from flowglass.store.object_kinds import S3
 from flowglass.store.objects import Objects, open_objects
 from flowglass.store.remote import RemoteFiles, remote_files
 
-from .s3_server import S3Server, Serve, cut_connection, error_reply, s3_bucket
+from .s3_server import S3Server, Serve, cut_connection, error_reply
 
 FOLDER = "runs/run_id=x"
 TABLES = {"edges": Payload(b"e" * 1000, rows=10), "tokens": Payload(b"t", rows=1)}
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[tuple[S3Server, str]]:
-    with s3_bucket() as found:
-        yield found
-
-
-@pytest.fixture
-def server(s3: tuple[S3Server, str]) -> S3Server:
-    return s3[0]
 
 
 @pytest.fixture(scope="module")

@@ -9,18 +9,7 @@ from werkzeug import Request, Response
 from flowglass.store import StoreError
 from flowglass.store.remote import RemoteFiles, remote_files
 
-from .s3_server import S3Server, Serve, error_reply, s3_bucket
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[tuple[S3Server, str]]:
-    with s3_bucket() as found:
-        yield found
-
-
-@pytest.fixture
-def server(s3: tuple[S3Server, str]) -> S3Server:
-    return s3[0]
+from .s3_server import S3Server, Serve, error_reply
 
 
 @pytest.fixture

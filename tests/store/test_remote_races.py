@@ -4,7 +4,7 @@ import os
 import random
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -20,7 +20,7 @@ from flowglass.store.commit import Payload, collect_stale, commit, prepare
 from flowglass.store.committed import commit_path, read_committed
 from flowglass.store.remote import RemoteFiles, remote_files
 
-from .s3_server import S3Server, s3_bucket
+from .s3_server import S3Server
 
 FOLDER = "runs/run_id=x"
 ROUNDS = 10 if os.environ.get("FLOWGLASS_SOAK") else 1
@@ -59,12 +59,6 @@ class Writer:
     def committed(self) -> list[tuple[int, bool]]:
         """The shards that it found committed, and whether by itself."""
         return [(int(shard), won == "1") for shard, won in self.lines()[1:]]
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[tuple[S3Server, str]]:
-    with s3_bucket() as found:
-        yield found
 
 
 @pytest.fixture

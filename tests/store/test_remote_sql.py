@@ -18,22 +18,11 @@ from flowglass.store.remote import RemoteFiles, remote_files
 from flowglass.store.remote_sql import register
 from flowglass.store.views import SEPARATOR, by_the_letter, quote
 
-from .s3_server import S3Server, s3_bucket
+from .s3_server import S3Server
 
 N_FILES, N_ROWS = 3, 200_000
 X = range(N_ROWS)
 TOTALS = (N_FILES * N_ROWS, N_FILES * sum(X), N_FILES * sum(x * x for x in X))
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[tuple[S3Server, str]]:
-    with s3_bucket() as found:
-        yield found
-
-
-@pytest.fixture
-def server(s3: tuple[S3Server, str]) -> S3Server:
-    return s3[0]
 
 
 def path_of(number: int) -> str:

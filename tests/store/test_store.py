@@ -250,3 +250,16 @@ def test_a_connection_of_ones_own_may_do_anything(two_runs: Path) -> None:
     assert len(mine) == len(rows) == 2
     connection.sql("FROM activation_frequency(0.04)").fetchall()
     connection.close()
+
+
+@pytest.mark.parametrize("above", ["plain", "run_id=other/model_hash=x/a b"])
+def test_every_row_is_led_by_its_run(tmp_path: Path, above: str) -> None:
+    """Read from its file's name, whatever the folders above the store are called."""
+    for run_id, n_shards in (("one", 1), ("two.b+c", 2)):
+        write_run(tmp_path / above, make_plan(run_id, n_shards=n_shards))
+    with open_store(tmp_path / above) as store, store.sandbox() as sandbox:
+        counts = "SELECT run_id, count(*) AS n FROM edges GROUP BY ALL ORDER BY ALL"
+        due = [("one", 4), ("two.b+c", 8)]
+        assert store.sql(counts).fetchall() == due
+        rows = sandbox.query(counts).table.to_pylist()
+        assert [(row["run_id"], row["n"]) for row in rows] == due

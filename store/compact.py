@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from .blocks import collect_superseded, merge, superseded
 from .commit import GRACE, Payload, collect_stale
 from .committed import Committed, first, read_committed
-from .errors import StoreError
 from .files import Files
-from .layout import FORMAT, check_format, files_at, raise_format, run_folder
+from .layout import raise_format, run_folder, store_files
 from .record import Block, Record
 from .schema import TABLES
 from .snapshot import Snapshot, take_snapshot
@@ -63,10 +62,7 @@ def compact(
     Files that are superseded go `grace` seconds later, with the next compaction or
     sweep. Raises StoreError where a file is damaged: nothing of it is merged.
     """
-    files = files_at(store)
-    if not files.exists(FORMAT):
-        raise StoreError(f"no store at {store}: it has no {FORMAT}")
-    check_format(files)
+    files = store_files(store)
     merged = into = removed = waiting = 0
     snapshot = take_snapshot(files, known=Snapshot())
     for run_id, state in snapshot.runs.items():

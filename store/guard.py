@@ -239,6 +239,8 @@ def _table(path: list[str], tables: Collection[str], named: Collection[str]) -> 
 def _table_function(part: dict[str, Any], functions: Collection[str]) -> str:
     name = _function(part["function"]) or "?"
     if name not in TABLE_FUNCTIONS and name not in functions:
+        if near := get_close_matches(name, functions, n=3, cutoff=0.7):
+            raise StoreError(f"no {name}(...): did you mean {' or '.join(near)}?")
         known = ", ".join(sorted({*functions, *TABLE_FUNCTIONS}))
         raise StoreError(
             f"FROM {name}(...) is refused: besides tables a query may read {known}"

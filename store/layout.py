@@ -38,6 +38,18 @@ def files_at(store: str | Path) -> Files:
     return LocalFiles(Path(store).absolute())
 
 
+def store_files(path: str | Path) -> Files:
+    """The files of a store that can be read; StoreError where there is none."""
+    files = files_at(path)
+    if not files.exists(FORMAT):
+        raise StoreError(
+            f"no store at {path}: give a folder or address that `flowglass sweep "
+            f"--store` has written (it has a {FORMAT})"
+        )
+    check_format(files)
+    return files
+
+
 def check_format(files: Files) -> int:
     """The schema version of a store; refuses what is none, or of a later flowglass."""
     where = files.where(FORMAT)

@@ -31,12 +31,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .errors import StoreError
 from .files import Files
+from .layout import store_files
 from .sandbox_limits import LimitReached, Limits
 from .sandbox_process import Ended, SandboxProcess
 from .sandbox_session import Session
 from .shown import ARROW
 from .snapshot import Snapshot, take_snapshot
-from .store import store_files
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,7 +11,7 @@ from .connect import connect, show
 from .errors import StoreError
 from .files import Files
 from .guard import check_reads_only
-from .layout import FORMAT, check_format, files_at, run_folder
+from .layout import run_folder, store_files
 from .schema import TABLES
 from .snapshot import Snapshot, take_snapshot
 from .sql_errors import explained
@@ -33,18 +33,6 @@ def open_store(path: str | Path) -> "Store":
     ...     store.sql("select layer, count(*) from edges group by layer").df()
     """
     return Store(store_files(path))
-
-
-def store_files(path: str | Path) -> Files:
-    """The files of a store that can be read; StoreError where there is none."""
-    files = files_at(path)
-    if not files.exists(FORMAT):
-        raise StoreError(
-            f"no store at {path}: give a folder or address that `flowglass sweep "
-            f"--store` has written (it has a {FORMAT})"
-        )
-    check_format(files)
-    return files
 
 
 class Store:

@@ -19,7 +19,7 @@ from .commit import GRACE
 from .committed import Committed, read_committed
 from .errors import StoreError
 from .files import Files
-from .layout import FORMAT, MODELS, RUNS, check_format, files_at
+from .layout import MODELS, RUNS, store_files
 from .plan import Plan, plan_from_bytes
 from .record import Block, Record
 from .verify_records import damaged_records, forget, unnamed_files
@@ -62,10 +62,7 @@ def verify(
     `report` is told every damage as it is found. Raises StoreError where there is no
     store, or its own files (not a run's) are damaged: those cannot be done again.
     """
-    files = files_at(store)
-    if not files.exists(FORMAT):
-        raise StoreError(f"no store at {store}: it has no {FORMAT}")
-    check_format(files)
+    files = store_files(store)
     n_files = n_rows = 0
     damages: list[Damage] = []
     unnamed: list[str] = []

@@ -117,6 +117,8 @@ def test_a_failed_query_leaves_the_output_as_it_was(
     ("arguments", "message"),
     [
         (["sql", "{root}", "SELECT haed FROM edges"], "no column 'haed': did you mean"),
+        (["sql", "{root}", "FROM acuracy"], "no table 'acuracy': did you mean"),
+        (["sql", "{root}", "FROM route_token()"], "did you mean route_tokens?"),
         (["sql", "{root}", "DROP VIEW edges"], "only read"),
         (["sql", "{root}", "FROM read_text('/etc/passwd')"], "is refused"),
         (["sql", "{root}", LONG, "--seconds", "0.5"], "allow more with --seconds"),
@@ -127,6 +129,8 @@ def test_a_failed_query_leaves_the_output_as_it_was(
         (["sql", "{root}", "SELECT 1", "--output", "no/where.csv"], "no folder no"),
         (["sql", "nowhere", "SELECT 1"], "no store at nowhere"),
         (["info", "nowhere"], "no store at nowhere"),
+        (["verify", "nowhere"], "no store at nowhere: give a folder or address"),
+        (["compact", "nowhere"], "no store at nowhere: give a folder or address"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(

@@ -105,23 +105,18 @@ def drop_attempts(files: Files, folder: str, attempts: Collection[str]) -> set[i
 
 def collect_superseded(files: Files, folder: str, *, grace: float = GRACE) -> int:
     """Remove the files that entries older than `grace` seconds supersede."""
-    left: dict[str, list[str]] = {}
-    for number, entry in read_committed(files, folder).log.items():
-        if files.age(block_path(folder, number)) >= grace:
-            for path in entry.superseded:
-                left.setdefault(os.path.dirname(path), []).append(path)
-    removed = 0
-    for table in {os.path.dirname(path) for path in left}:
-        # Listed once a table: what was removed before is not asked for again.
-        for name in files.listdir(f"{folder}/{table}"):
-            if unit := left.get(f"{table}/{name}"):
-                there = files.listdir(f"{folder}/{table}/{name}")
-                gone = [path for path in unit if os.path.basename(path) in there]
-                for path in gone:
-                    files.unlink(f"{folder}/{path}")
-                removed += len(gone)
-                files.remove_dir(f"{folder}/{table}/{name}")
-    return removed
+    log = read_committed(files, folder).log
+    entries = {number: entry for number, entry in log.items() if entry.superseded}
+    there = set(files.below(f"{folder}/data")) if entries else set()
+    gone: list[str] = []
+    for number, entry in entries.items():
+        left = there.intersection(f"{folder}/{path}" for path in entry.superseded)
+        if left and files.age(block_path(folder, number)) >= grace:
+            gone += sorted(left)
+    files.unlink_all(gone)
+    for emptied in {os.path.dirname(path) for path in gone}:
+        files.remove_dir(emptied)
+    return len(gone)
 
 
 def superseded(files: Files, folder: str, *, younger_than: float) -> int:

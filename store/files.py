@@ -47,6 +47,9 @@ class Files(Protocol):
     def unlink(self, path: str) -> None:
         """Remove a name; fine if it is gone."""
 
+    def unlink_all(self, paths: Iterable[str]) -> None:
+        """Remove many names; fine if they are gone."""
+
     def remove_dir(self, path: str) -> None:
         """Remove an empty folder; fine if it is gone, or not empty."""
 
@@ -55,6 +58,9 @@ class Files(Protocol):
 
     def listdir(self, path: str) -> list[str]:
         """The names in a folder, none if there is no folder."""
+
+    def below(self, path: str) -> list[str]:
+        """The paths of all files in a folder and in those in it."""
 
     def read(self, path: str) -> bytes:
         """A file's content."""
@@ -125,6 +131,10 @@ class LocalFiles:
         with _explained(self.root / path):
             (self.root / path).unlink(missing_ok=True)
 
+    def unlink_all(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            self.unlink(path)
+
     def remove_dir(self, path: str) -> None:
         try:
             (self.root / path).rmdir()
@@ -146,6 +156,13 @@ class LocalFiles:
             return sorted(os.listdir(self.root / path))
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    def below(self, path: str) -> list[str]:
+        return sorted(
+            os.path.relpath(os.path.join(folder, name), self.root)
+            for folder, _, names in os.walk(self.root / path)
+            for name in names
+        )
 
     def read(self, path: str) -> bytes:
         return (self.root / path).read_bytes()

@@ -110,6 +110,12 @@ class Objects:
         names = {name.rstrip("/").removeprefix(f"{key}/") for name in found}
         return sorted(names - {key})  # some tools mark a folder by an empty object
 
+    def below(self, folder: str) -> list[str]:
+        """The paths of all objects in a folder and in those in it; none if none."""
+        with self._asking(folder):
+            found = self.file_system.find(self.key(folder))
+        return sorted(name.removeprefix(f"{self._root}/") for name in found)
+
     def delete(self, path: str) -> None:
         """Remove an object; fine if it is gone."""
         try:

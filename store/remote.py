@@ -15,7 +15,8 @@ from uuid import uuid4
 from .errors import StoreError
 from .objects import Objects, open_objects
 
-_READERS = 16
+_REQUESTS = 16
+"""At once: one by one, nearly all time is waiting."""
 
 
 def remote_files(url: str, **storage_options: Any) -> "RemoteFiles":
@@ -97,6 +98,10 @@ class RemoteFiles:
         self._filled.pop(path, None)
         self.objects.delete(path)
 
+    def unlink_all(self, paths: Iterable[str]) -> None:
+        with ThreadPoolExecutor(_REQUESTS) as threads:
+            list(threads.map(self.unlink, paths))
+
     def remove_dir(self, path: str) -> None:
         """Nothing: a folder goes with the last file in it."""
 
@@ -107,16 +112,15 @@ class RemoteFiles:
     def listdir(self, path: str) -> list[str]:
         return self.objects.names(path)
 
+    def below(self, path: str) -> list[str]:
+        return self.objects.below(path)
+
     def read(self, path: str) -> bytes:
         filled = self._filled.get(path)
         return self.objects.get(path) if filled is None else filled
 
     def read_all(self, paths: Iterable[str]) -> dict[str, bytes]:
-        """Many small files, side by side: one by one, nearly all time is waiting.
-
-        Those that are gone are left out.
-        """
-        with ThreadPoolExecutor(_READERS) as threads:
+        with ThreadPoolExecutor(_REQUESTS) as threads:
             found = threads.map(self._read_if_there, wanted := list(paths))
             pairs = zip(wanted, found, strict=True)
             return {path: data for path, data in pairs if data is not None}

@@ -84,7 +84,7 @@ KEYS = ["dataset", "category", "layer", "component", "index"]
 def added_up(parts: Sequence[pa.Table]) -> pa.Table:
     """Rolled-up rows of several shards as those of all their targets, exactly."""
     sums = ["n_targets", *TAUS, "contribution_sum", "contribution_sum_sq"]
-    rows = pa.concat_tables(parts).group_by(KEYS)
+    rows = pa.concat_tables(parts, promote_options="default").group_by(KEYS)
     added = rows.aggregate(
         [*((name, "sum") for name in sums), ("contribution_max", "max")]
     )

@@ -84,9 +84,11 @@ def verify(
             note(Damage(folder, str(error)))
             continue
         committed = read_committed(files, folder, without=() if repair else broken)
-        for what in _wrong_together(plan, committed):
-            note(Damage(folder, f"{files.where(folder)}: {what}"))
         bad: set[str] = set()
+        for what, twice in _wrong_together(plan, committed):
+            mended = repair and bool(twice)
+            note(Damage(folder, f"{files.where(folder)}: {what}", twice, mended))
+            bad |= {u.attempt for u in committed.units if twice & {*_shards(u)}}
         waiting, seen = list(committed.units), set[str]()
         while waiting:
             unit = waiting.pop(0)
@@ -111,8 +113,8 @@ def verify(
         lost = unnamed_files(
             files, folder, grace=grace, without=() if repair else broken
         )
-        for path in lost if repair else ():
-            files.unlink(path)
+        if repair:
+            files.unlink_all(lost)
         unnamed += lost
     return Verified(n_files, n_rows, tuple(damages), tuple(unnamed), dropped)
 
@@ -139,8 +141,10 @@ def _plan(files: Files, folder: str) -> Plan | None:
     return None
 
 
-def _wrong_together(plan: Plan | None, committed: Committed) -> Iterator[str]:
-    """What is wrong with records beside each other."""
+def _wrong_together(
+    plan: Plan | None, committed: Committed
+) -> Iterator[tuple[str, frozenset[int]]]:
+    """What is wrong with records beside each other, and the shards to do again."""
     if plan is None:
         return
     seen: list[tuple[int, int, int]] = []
@@ -148,15 +152,23 @@ def _wrong_together(plan: Plan | None, committed: Committed) -> Iterator[str]:
         if record.config_sha256 != plan.config_sha256:
             yield (
                 f"shard {shard} was made with another configuration than plan.json "
-                f"says: restore that file"
+                f"says: restore that file",
+                frozenset[int](),
             )
         if shard >= plan.n_shards:
-            yield f"shard {shard} is none of the plan's {plan.n_shards}"
+            yield (
+                f"shard {shard} is none of the {plan.n_shards} that plan.json says: "
+                f"restore that file, or move the run out of the store",
+                frozenset[int](),
+            )
         seen += [(start, stop, shard) for start, stop in record.prompts]
     seen.sort()
     for (_, stop, one), (start, _, other) in pairwise(seen):
         if start < stop:
-            yield f"shards {one} and {other} both hold prompt {start}"
+            yield (
+                f"shards {one} and {other} both hold prompt {start}",
+                frozenset({one, other}),
+            )
 
 
 def _shards(unit: Record | Block) -> Iterator[int]:

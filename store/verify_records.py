@@ -1,5 +1,6 @@
 """Damaged records, and files that no record names."""
 
+import os.path
 from collections.abc import Collection, Iterator
 
 from .committed import block_path, numbered, read_committed
@@ -70,13 +71,10 @@ def unnamed_files(
     named = {file.path for unit in committed.units for file in unit.files}
     named |= {path for entry in committed.log.values() for path in entry.superseded}
     found = []
-    for table in files.listdir(f"{folder}/data"):
-        for unit in files.listdir(f"{folder}/data/{table}"):
-            for name in files.listdir(f"{folder}/data/{table}/{unit}"):
-                path = f"data/{table}/{unit}/{name}"
-                attempt = name.removesuffix(".parquet")
-                if path in named or attempt in attempts or attempt == name:
-                    continue
-                if files.age(f"{folder}/{path}") >= grace:
-                    found.append(f"{folder}/{path}")
+    for path in files.below(f"{folder}/data"):
+        attempt, dot, _ = os.path.basename(path).partition(".parquet")
+        if not dot or path.removeprefix(f"{folder}/") in named or attempt in attempts:
+            continue
+        if files.age(path) >= grace:
+            found.append(path)
     return found

@@ -83,6 +83,17 @@ class SimulatedDisk:
             if name.startswith(inside) and "/" not in name.removeprefix(inside)
         )
 
+    def below(self, path: str) -> list[str]:
+        return sorted(
+            name
+            for name, number in self.names.items()
+            if name.startswith(f"{path}/") and number != FOLDER
+        )
+
+    def unlink_all(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            self.unlink(path)
+
     def make_root(self) -> None:
         pass
 

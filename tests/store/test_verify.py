@@ -213,6 +213,9 @@ def test_prompts_in_two_shards_are_found(root: Path) -> None:
     path.with_name("000001.json").write_bytes(to_bytes(second))
     said = damages(root / "twice")
     assert any("shards 0 and 1 both hold prompt 0" in what for what in said)
+    (dropped,) = verify(root / "twice", repair=True).dropped.values()
+    assert dropped == {0, 1}
+    assert damages(root / "twice") == []
 
 
 def test_files_that_no_record_names_are_told_and_removed(root: Path) -> None:

@@ -4,8 +4,10 @@ A shard is contiguous in prompt_id and is tokenised again when its turn comes, s
 planning a million prompts keeps none of their tokens.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from transformers import PreTrainedTokenizerBase
 
@@ -22,12 +24,16 @@ AT_ONCE = 2048
 
 @dataclass(frozen=True)
 class Shard:
-    """The prompts [start, stop) and their number of tokens."""
+    """Some of the prompts, and their number of tokens."""
 
     index: int
-    start: int
-    stop: int
+    prompt_ids: Sequence[int]
+    """Ascending."""
     n_tokens: int
+
+    @property
+    def n_prompts(self) -> int:
+        return len(self.prompt_ids)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +45,15 @@ class Corpus:
     def __len__(self) -> int:
         return sum(len(dataset.prompts) for dataset in self.datasets)
 
-    def between(self, start: int, stop: int) -> list[tuple[int, str, Prompt]]:
-        """(prompt_id, dataset, prompt) of the prompts [start, stop)."""
+    def of(self, prompt_ids: Sequence[int]) -> list[tuple[int, str, Prompt]]:
+        """(prompt_id, dataset, prompt) of these prompts."""
+        ends = list(accumulate(len(dataset.prompts) for dataset in self.datasets))
         found: list[tuple[int, str, Prompt]] = []
-        first = 0
-        for dataset in self.datasets:
-            n = len(dataset.prompts)
-            for i in range(max(start - first, 0), min(stop - first, n)):
-                found.append((first + i, dataset.name, dataset.prompts[i]))
-            first += n
+        for prompt_id in map(int, prompt_ids):
+            nth = bisect_right(ends, prompt_id)
+            dataset = self.datasets[nth]
+            place = prompt_id - ends[nth]  # from the end
+            found.append((prompt_id, dataset.name, dataset.prompts[place]))
         return found
 
 
@@ -86,12 +92,13 @@ def plan_shards(corpus: Corpus, tokeniser: Tokeniser) -> list[Shard]:
     shards: list[Shard] = []
     start = n_tokens = 0
     for first in range(0, len(corpus), AT_ONCE):
-        for prompt in tokeniser(corpus.between(first, first + AT_ONCE)):
+        some = range(first, min(first + AT_ONCE, len(corpus)))
+        for prompt in tokeniser(corpus.of(some)):
             n_tokens += len(prompt)
             stop = prompt.prompt_id + 1
             if stop - start == SHARD_PROMPTS or n_tokens >= SHARD_TOKENS:
-                shards.append(Shard(len(shards), start, stop, n_tokens))
+                shards.append(Shard(len(shards), range(start, stop), n_tokens))
                 start, n_tokens = stop, 0
     if start < len(corpus):
-        shards.append(Shard(len(shards), start, len(corpus), n_tokens))
+        shards.append(Shard(len(shards), range(start, len(corpus)), n_tokens))
     return shards

@@ -119,7 +119,7 @@ def _largest_batch(job: Job) -> list[TokenisedPrompt]:
         return len(batch) * max(map(len, batch)) ** 2
 
     fullest = max(job.shards, key=lambda shard: shard.n_tokens)
-    prompts = job.tokeniser(job.corpus.between(fullest.start, fullest.stop))
+    prompts = job.tokeniser(job.corpus.of(fullest.prompt_ids))
     return max(make_batches(prompts, job.settings.batch_tokens), key=places)
 
 
@@ -155,12 +155,12 @@ def _sample(job: Job, *, tokens: float) -> Sample:
         return len(make_batches(prompts, job.settings.batch_tokens))
 
     for shard in (job.shards[i * len(job.shards) // n] for i in range(n)):
-        prompts = job.tokeniser(job.corpus.between(shard.start, shard.stop))
+        prompts = job.tokeniser(job.corpus.of(shard.prompt_ids))
         n_tokens, n_batches = n_tokens + shard.n_tokens, n_batches + batches_of(prompts)
         whole = _first(shard, prompts, tokens / n / 1.5, index=len(found))
         half = _first(shard, prompts, whole.n_tokens / 2, index=len(found) + 1)
         found += [whole, half]
-        batches += [batches_of(prompts[: s.stop - s.start]) for s in (whole, half)]
+        batches += [batches_of(prompts[: s.n_prompts]) for s in (whole, half)]
     return Sample(found, batches, n_batches / n_tokens)
 
 
@@ -184,7 +184,7 @@ def _first(
     """As many of the shard's first prompts as have the tokens, but at least one."""
     ends = list(accumulate(map(len, prompts)))
     n = max(1, bisect_right(ends, tokens))
-    return Shard(index, shard.start, shard.start + n, ends[n - 1])
+    return Shard(index, shard.prompt_ids[:n], ends[n - 1])
 
 
 def _bytes_by_table(folder: Path) -> dict[str, Counter[int]]:

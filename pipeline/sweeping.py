@@ -101,14 +101,14 @@ def execute(
     writer.resume()
     committed = writer.committed()
     todo = [shard for shard in job.shards if shard.index not in committed]
-    waiting = sum(shard.stop - shard.start for shard in todo)
+    waiting = sum(shard.n_prompts for shard in todo)
     report.begin(writer.plan.run_id, total=len(corpus), done=len(corpus) - waiting)
     # A shard is written while the next one is computed; a stop waits for the writing.
     with ThreadPoolExecutor(1, thread_name_prefix="writer") as background:
         writing: Future[None] | None = None
         for shard in todo:
             began = time.monotonic()
-            prompts = corpus.between(shard.start, shard.stop)
+            prompts = corpus.of(shard.prompt_ids)
             tables = run_shard(job.loaded, job.tokeniser, prompts, report)
             seconds = time.monotonic() - began
             if writing is not None:
@@ -160,9 +160,9 @@ def store_shard(
     writer.commit(
         shard.index,
         tables,
-        prompt_ids=range(shard.start, shard.stop),
+        prompt_ids=shard.prompt_ids,
         info={
-            "n_prompts": shard.stop - shard.start - n_quarantined,
+            "n_prompts": shard.n_prompts - n_quarantined,
             "n_tokens": shard.n_tokens,
             "n_quarantined": n_quarantined,
             "seconds": seconds,

@@ -81,7 +81,7 @@ def test_whole_shards_have_larger_batches_than_their_beginnings() -> None:
     """A batch costs 0.5 s and a token 0.01 s: whole shards, with a batch every 100
     tokens, take 15 s for 1000 of them, though the sample had a batch every 20."""
     tokens = [100, 40, 60, 30]
-    shards = [Shard(i, 0, 1, n) for i, n in enumerate(tokens)]
+    shards = [Shard(i, [0], n) for i, n in enumerate(tokens)]
     sample = Sample(shards, batches=[5, 3, 3, 2], batches_per_token=0.01)
     seconds = [0.5 * b + 0.01 * n for b, n in zip([5, 3, 3, 2], tokens, strict=True)]
     assert sample.scaled(seconds, 1000) == pytest.approx(15)
@@ -89,7 +89,7 @@ def test_whole_shards_have_larger_batches_than_their_beginnings() -> None:
 
 def test_costs_that_do_not_fit_are_scaled_by_the_token() -> None:
     """A negative cost is a disturbed measurement: then only tokens count."""
-    shards = [Shard(0, 0, 1, 100), Shard(1, 0, 1, 50)]
+    shards = [Shard(0, [0], 100), Shard(1, [0], 50)]
     sample = Sample(shards, batches=[10, 1], batches_per_token=0.01)
     assert sample.scaled([1.0, 2.0], 1000) == pytest.approx(20)
 

@@ -25,7 +25,7 @@ def check(
     from .check import check as measure
     from .check_report import as_json as write_json
     from .check_report import print_report
-    from .cli import silence_libraries
+    from .quiet import silence_libraries
     from .errors import ModelError
     from .hub import Origin
     from .model import load_model

@@ -69,17 +69,27 @@ def sweep(
         bool,
         typer.Option("--dry-run", help="Only say what it would cost, from a sample."),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes on this machine (on GPUs: one for each)."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Dask scheduler to use, like tcp://10.0.0.1:8786."),
+    ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="With --dry-run: say what fits into this time, like 8h."),
+        typer.Option(help="Stop in time, with a fair sample; such as 8h or 45m."),
     ] = None,
     revision: Revision = None,
     adapter: Adapter = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Run a model over prompts and store what mattered; the same command resumes."""
-    from .errors import PlanError
     from .progress import reporter
+    from .quiet import silence_libraries
+    from .stopping import Stop
+    from .sweeping import said
     from .sweeping import sweep as run_sweep
 
     silence_libraries()
@@ -105,45 +115,35 @@ def sweep(
         adapter=adapter,
         trust_remote_code=trust_remote_code,
     )
-    if budget and not dry_run:
-        raise PlanError("--budget works with --dry-run only")
     if dry_run:
         say_costs(options, budget)
         return
-    with reporter() as report:
+    stop = Stop()
+    with reporter() as report, stop.on_signals(report.say):
+        options |= dict(workers=workers, scheduler=scheduler, budget=budget, stop=stop)
         done = run_sweep(**options, reporter=report)
-    bad = f", {done.n_quarantined} quarantined" if done.n_quarantined else ""
-    typer.echo(
-        f"{done.run_id}: {done.n_prompts} prompts, {done.n_tokens} tokens, stored in "
-        f"{done.store}{bad} ({done.seconds:.0f} s)\n"
-        f"next: flowglass view {done.store}, or flowglass info {done.store}"
-    )
-
-
-def silence_libraries() -> None:
-    """Leave it to flowglass to say, once and in one line, what is wrong."""
-    from logging import ERROR, getLogger
-
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    getLogger("huggingface_hub").setLevel(ERROR)
+    typer.echo(said(done))
+    if stop.signal is not None:
+        raise typer.Exit(128 + stop.signal)
 
 
 def say_costs(options: dict[str, Any], budget: str | None) -> None:
     """Print what the sweep with these options would take."""
     from rich.console import Console
 
-    from .dry_run import print_fitting, print_forecast, seconds_of
+    from .budget import seconds_of
+    from .dry_run import print_fitting, print_forecast
+    from .engine import LocalEngine
     from .forecast import forecast
     from .job import plan_job
+    from .shard_worker import Workbench
 
     limit = seconds_of(budget) if budget else None
-    job = plan_job(options | {"tokenizer": None})
+    engine = LocalEngine(Workbench())
+    job = plan_job(options | {"tokenizer": None}, engine.facts)
     with Console(stderr=True).status("measuring a sample"):
-        found = forecast(job)
+        found = forecast(job, engine)
     console = Console()
     print_forecast(found, console)
     if limit is not None:
-        print_fitting(job, found, limit, console)
+        print_fitting(job, engine, found, limit, console)

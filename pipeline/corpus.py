@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Literal
 
 from transformers import PreTrainedTokenizerBase
 
@@ -17,6 +18,10 @@ from flowglass.datasets.prompt import Prompt
 from .prompts import TokenisedPrompt, tokenise
 from .settings import SHARD_PROMPTS, SHARD_TOKENS, Settings
 from .text import TokenText
+
+Order = Literal["given", "fair"]
+"""given: shards are neighbours, in the order of the sources. fair: every prefix of the
+shards is a fair sample of all categories."""
 
 AT_ONCE = 2048
 """Prompts tokenised in one call while planning."""
@@ -83,7 +88,9 @@ class Tokeniser:
         )
 
 
-def plan_shards(corpus: Corpus, tokeniser: Tokeniser) -> list[Shard]:
+def plan_shards(
+    corpus: Corpus, tokeniser: Tokeniser, *, order: Order = "given"
+) -> list[Shard]:
     """Shards of at most SHARD_PROMPTS prompts, closed once they hold SHARD_TOKENS.
 
     Every prompt is tokenised once, so that PlanError names one that is too long before

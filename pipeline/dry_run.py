@@ -1,6 +1,5 @@
 """What `flowglass sweep --dry-run` says: the forecast, and what fits a budget."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,41 +10,16 @@ from rich.table import Table
 
 from flowglass.store.info import size_said
 
-from .errors import PlanError
+from .budget import duration_said
+from .engine import LocalEngine
 from .forecast import Forecast, forecast
 from .job import Job
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 CHEAPER: tuple[dict[str, Any], ...] = (
     {"project": "none"},
     {"project": "none", "neurons": 0},
 )
 """Settings that are tried where a sweep does not fit, dearest first."""
-
-
-def seconds_of(budget: str) -> float:
-    """A duration as a person writes it, in seconds; raises PlanError.
-
-    >>> seconds_of("8h"), seconds_of("90 m")
-    (28800.0, 5400.0)
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", budget.strip())
-    if not found or not float(found[1]):
-        raise PlanError(f"budget {budget!r}: expected a duration like 8h, 90m or 45s")
-    return float(found[1]) * UNITS[found[2]]
-
-
-def duration_said(seconds: float) -> str:
-    """A duration for people.
-
-    >>> duration_said(40), duration_said(5400), duration_said(200_000)
-    ('40 s', '1.5 h', '2.3 d')
-    """
-    unit = max(
-        (u for u in UNITS if seconds >= UNITS[u]), key=lambda u: UNITS[u], default="s"
-    )
-    return f"{seconds / UNITS[unit]:.{0 if unit == 's' else 1}f} {unit}"
 
 
 def print_forecast(found: Forecast, console: Console) -> None:
@@ -68,22 +42,28 @@ def print_forecast(found: Forecast, console: Console) -> None:
         console.print(line, highlight=False)
 
 
-def print_fitting(job: Job, asked: Forecast, budget: float, console: Console) -> None:
+def print_fitting(
+    job: Job, engine: LocalEngine, asked: Forecast, budget: float, console: Console
+) -> None:
     """Whether the job fits, and if not, what would."""
     fits = asked.total_seconds <= budget
     limit = duration_said(budget)
     console.print(f"fits into {limit}" if fits else f"too long for {limit}; these fit:")
     if not fits:
-        for option in list(fitting(job, asked, budget)) or ["nothing that was tried"]:
+        for option in list(fitting(job, engine, asked, budget)) or [
+            "nothing that was tried"
+        ]:
             console.print(f"  {option}", highlight=False)
 
 
-def fitting(job: Job, asked: Forecast, budget: float) -> Iterator[str]:
+def fitting(
+    job: Job, engine: LocalEngine, asked: Forecast, budget: float
+) -> Iterator[str]:
     """Options that bring the job under the budget, with what they mean."""
     for change in CHEAPER:
         settings = replace(job.settings, **change)
         cheaper = replace(job, tokeniser=replace(job.tokeniser, settings=settings))
-        found = forecast(cheaper)
+        found = forecast(cheaper, engine)
         if found.total_seconds <= budget:
             flags = " ".join(f"--{name} {value}" for name, value in change.items())
             yield f"{flags}  ({duration_said(found.total_seconds)})"

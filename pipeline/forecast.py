@@ -25,20 +25,25 @@ import torch
 
 from flowglass.store.parquet import to_parquet
 from flowglass.store.run import RunWriter
+from flowglass.store.run_log import RunLog
 from flowglass.store.schema import TABLES
 
 from .analyse import analyse
 from .batch import make_batches
+from .budget import Pace
 from .corpus import Shard
+from .engine import LocalEngine
+from .execute import execute
 from .job import Job
 from .layer import FfnWeights
 from .memory import keep_freed_memory
+from .model import LoadedModel
 from .neuron_vocab import neuron_vocab_rows
 from .neurons import neuron_names
 from .progress import Silent
 from .prompts import TokenisedPrompt
 from .rows import as_table
-from .sweeping import execute
+from .stopping import Stop
 
 SAMPLE_SECONDS = 20.0
 SAMPLED_SHARDS = 4
@@ -65,14 +70,17 @@ class Forecast:
         return self.seconds + self.neuron_vocab_seconds
 
 
-def forecast(job: Job, *, seconds: float = SAMPLE_SECONDS) -> Forecast:
+def forecast(
+    job: Job, engine: LocalEngine, *, seconds: float = SAMPLE_SECONDS
+) -> Forecast:
     """Measure about `seconds` of the job's work, and scale it up."""
     keep_freed_memory()  # as the sweep does
     batch = _largest_batch(job)
     settings, spell = job.settings, job.tokeniser.token_text
-    analyse(job.loaded, batch[:1], settings, spell)  # what is compiled is compiled now
+    loaded = engine.loaded(job.request)
+    analyse(loaded, batch[:1], settings, spell)  # what is compiled is compiled now
     started = time.monotonic()
-    tables = analyse(job.loaded, batch, settings, spell)
+    tables = analyse(loaded, batch, settings, spell)
     rate = sum(map(len, batch)) / (time.monotonic() - started)
     row_bytes = sum(table.nbytes for table in tables.values()) / sum(map(len, batch))
 
@@ -85,18 +93,28 @@ def forecast(job: Job, *, seconds: float = SAMPLE_SECONDS) -> Forecast:
             job, shards=shards, plan=replace(job.plan, n_shards=len(shards))
         )
         writer = RunWriter(folder, sample.plan)
-        execute(sample, writer, Silent(), neuron_vocab=False)
+        with RunLog(folder, sample.plan.run_id) as log:
+            execute(
+                sample,
+                writer,
+                engine,
+                Silent(),
+                stop=Stop(),
+                pace=Pace(None),
+                log=log,
+                neuron_vocab=False,
+            )
         took = time.monotonic() - started
         each = [writer.infos()[shard.index]["seconds"] for shard in shards]
         sizes = _bytes_by_table(Path(folder))
-    neurons_took, neurons_bytes = _neuron_vocab(job)
+    neurons_took, neurons_bytes = _neuron_vocab(job, loaded)
     return Forecast(
         n_prompts=len(job.corpus),
         n_tokens=n_tokens,
         # Writing is overlapped, but for the last shard's.
         seconds=beginnings.scaled(each, n_tokens) + max(0.0, took - sum(each)),
         neuron_vocab_seconds=neurons_took,
-        peak_memory=_peak_of_sweep(job, beginnings, row_bytes),
+        peak_memory=_peak_of_sweep(job, loaded.device, beginnings, row_bytes),
         table_bytes={
             name: _scaled(of_shard, shards, n_tokens, len(job.shards))
             for name, of_shard in sizes.items()
@@ -164,12 +182,14 @@ def _sample(job: Job, *, tokens: float) -> Sample:
     return Sample(found, batches, n_batches / n_tokens)
 
 
-def _peak_of_sweep(job: Job, sample: Sample, row_bytes: float) -> int:
+def _peak_of_sweep(
+    job: Job, device: torch.device, sample: Sample, row_bytes: float
+) -> int:
     """The peak of this process so far, and the rows that the fullest shard has more
     than the fullest of the sample: those being made, those being written, and a sorted
     copy. On another device there are no rows."""
-    peak = peak_memory(job.loaded.device)
-    if job.loaded.device.type != "cpu":
+    peak = peak_memory(device)
+    if device.type != "cpu":
         return peak
     fullest, sampled = (
         max(shard.n_tokens for shard in shards)
@@ -211,20 +231,20 @@ def _scaled(
     return round(of_token * n_tokens + max(0.0, of_shard) / len(pairs) * n_shards)
 
 
-def _neuron_vocab(job: Job) -> tuple[float, dict[str, int]]:
+def _neuron_vocab(job: Job, loaded: LoadedModel) -> tuple[float, dict[str, int]]:
     """Seconds and bytes of `neuron_vocab`, from a few neurons of the first layer."""
     if not job.settings.neurons:
         return 0.0, {}
-    weights = job.loaded.weights[0].ffn
+    weights = loaded.weights[0].ffn
     if not weights.banks:
         return 0.0, {}
     some = weights.banks[0].of(0)[:SAMPLED_NEURONS]
     names = neuron_names(np.arange(len(some)), weights)
     started = time.monotonic()
     text = job.tokeniser.token_text
-    parts = list(neuron_vocab_rows(job.loaded.readout, some, names, 0, text))
+    parts = list(neuron_vocab_rows(loaded.readout, some, names, 0, text))
     rows = as_table("neuron_vocab", parts)
-    times = sum(n_neurons(own.ffn) for own in job.loaded.weights) / len(some)
+    times = sum(n_neurons(own.ffn) for own in loaded.weights) / len(some)
     took = (time.monotonic() - started) * times
     size = len(to_parquet(TABLES["neuron_vocab"], rows))
     return took, {"neuron_vocab": round(size * times)}

@@ -1,37 +1,36 @@
-"""A sweep that can start: everything found and loaded, and the run's plan made.
+"""A sweep that can start: everything found and checked, and the run's plan made.
 
 What cannot be done is said here, before anything runs.
 """
 
 import platform
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from flowglass.store.plan import Plan, run_id_of
 from flowglass.store.record import utc_now
-from flowglass.store.run import Plan, run_id_of
 from flowglass.store.schema import ROWS_VERSION
 
-from . import kernels
-from .corpus import Corpus, Shard, Tokeniser, load_corpus, plan_shards
+from .corpus import Corpus, Order, Shard, Tokeniser, load_corpus, plan_shards
 from .errors import PlanError
 from .hub import Origin
-from .loading import load_tokenizer
-from .model import LoadedModel, load_model
+from .model_facts import ModelFacts
 from .settings import Settings
-from .text import TokenText
+from .shard_worker import ModelRequest, tokeniser_of
 
 PACKAGES = ("flowglass", "torch", "transformers", "pyarrow", "duckdb", "numpy", "numba")
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """Everything that a sweep needs, but a store."""
+    """Everything that a sweep needs, but a store and somewhere to run."""
 
-    loaded: LoadedModel
+    request: ModelRequest
+    facts: ModelFacts
     corpus: Corpus
     tokeniser: Tokeniser
     shards: Sequence[Shard]
@@ -41,94 +40,113 @@ class Job:
     def settings(self) -> Settings:
         return self.tokeniser.settings
 
+    def shards_left(self, committed: Collection[int]) -> list[Shard]:
+        """Those that are still to be done, in their order."""
+        return [shard for shard in self.shards if shard.index not in committed]
 
-def plan_job(options: Mapping[str, Any]) -> Job:
+
+def plan_job(
+    options: Mapping[str, Any],
+    facts_of: Callable[[ModelRequest], ModelFacts],
+    *,
+    order: Order = "given",
+) -> Job:
     """The job that the options of `sweep` ask for, by their names.
 
-    What cannot be done is said here; see `sweep` for what is raised.
+    `facts_of` loads the model, here or elsewhere. What cannot be done is said here; see
+    `sweep` for what is raised.
     """
     own = {field.name: options[field.name] for field in fields(Settings)}
     settings = Settings(**own | {"targets": str(options["targets"])})
-    data, model = options["data"], options["model"]
+    data = options["data"]
     sources = [data] if isinstance(data, str) else list(data)
     if not sources:
         raise PlanError("no data: name a built-in dataset or a file")
     corpus = load_corpus(sources, limit=settings.limit)
     origin = Origin(**{field.name: options[field.name] for field in fields(Origin)})
-    tokenizer = options["tokenizer"]
-    if tokenizer is None:
-        if not isinstance(model, str):
-            raise PlanError("a loaded module needs tokenizer=...")
-        tokenizer = load_tokenizer(model, origin=origin)
-    loaded = load_model(
-        model, dtype=settings.dtype, device=options["device"], origin=origin
+    request = ModelRequest(
+        model=options["model"],
+        dtype=settings.dtype,
+        device=options["device"],
+        origin=origin,
+        tokenizer=options["tokenizer"],
     )
-    tokeniser = Tokeniser(
-        tokenizer, TokenText(tokenizer), settings, loaded.anatomy.context
-    )
-    shards = plan_shards(corpus, tokeniser)
+    request.load_tokenizer()  # what is wrong with it is said before the model is loaded
+    facts = facts_of(request)
+    tokeniser = tokeniser_of(request, settings, facts.context)
+    shards = plan_shards(corpus, tokeniser, order=order)
     plan = make_plan(
-        loaded,
+        facts,
         corpus,
         sources,
-        shards,
         settings,
+        n_shards=len(shards),
+        order=order,
         name=options["run"],
         origin=origin,
     )
-    return Job(loaded, corpus, tokeniser, shards, plan)
+    return Job(request, facts, corpus, tokeniser, shards, plan)
+
+
+def in_order_of(job: Job, plan: Plan) -> Job:
+    """The job with the shards that the run was begun with, by another sweep perhaps."""
+    order: Order = plan.config.get("order", "given")
+    if order != job.plan.config["order"]:
+        shards = plan_shards(job.corpus, job.tokeniser, order=order)
+        job = replace(job, shards=shards, plan=plan)
+    if len(job.shards) != plan.n_shards:
+        raise PlanError(
+            f"run {plan.run_id!r} was begun with {plan.n_shards} shards, and its "
+            f"prompts make {len(job.shards)} now, by another flowglass or tokenizer: "
+            f"give another --run name"
+        )
+    return job
 
 
 def make_plan(
-    loaded: LoadedModel,
+    facts: ModelFacts,
     corpus: Corpus,
     sources: Sequence[str],
-    shards: Sequence[Shard],
     settings: Settings,
     *,
+    n_shards: int,
+    order: Order,
     name: str | None,
     origin: Origin,
 ) -> Plan:
     """The run's identity, its configuration, and what is known before it starts."""
-    anatomy = loaded.anatomy
     identity = {
-        "model_hash": loaded.model_hash,
+        "model_hash": facts.model_hash,
         "data": [[d.name, d.digest] for d in corpus.datasets],
-        "settings": settings.as_json() | {"dtype": str(loaded.dtype)},
+        "settings": settings.as_json() | {"dtype": facts.dtype},
         "schema_version": ROWS_VERSION,
     }
     config = {
-        "model": loaded.name,
+        "model": facts.name,
         "revision": origin.revision,
         "adapter": origin.adapter,
         "data": list(sources),
         **settings.as_json(),
-        "kernel": kernels.name_of(loaded.device),
+        "kernel": facts.kernel,
+        "order": order,
         "n_prompts": len(corpus),
         "identity": identity,
     }
     more = f"+{len(corpus.datasets) - 1}" if len(corpus.datasets) > 1 else ""
-    slug = f"{Path(loaded.name).name}-{corpus.datasets[0].name}{more}"
+    slug = f"{Path(facts.name).name}-{corpus.datasets[0].name}{more}"
     slug = re.sub(r"[^A-Za-z0-9.+_-]+", "-", slug)
+    kept = asdict(facts)
+    for unused in ("name", "context", "kernel"):
+        del kept[unused]
     return Plan(
+        **kept | {"dtype": facts.dtype.removeprefix("torch.")},
         run_id=name or run_id_of(slug, identity),
-        model=loaded.name,
-        model_hash=loaded.model_hash,
-        architecture=type(loaded.module).__name__,
-        block_kind=anatomy.block_kind,
-        n_layers=len(anatomy.layers),
-        n_heads=anatomy.n_heads,
-        n_kv_heads=anatomy.n_kv_heads,
-        d_model=anatomy.d_model,
-        d_ffn=anatomy.d_ffn,
-        vocab_size=anatomy.vocab_size,
-        dtype=str(loaded.dtype).removeprefix("torch."),
-        device=str(loaded.device),
+        model=facts.name,
         datasets=[d.name for d in corpus.datasets],
         cutoff=settings.cutoff,
         config=config,
         versions={p: version(p) for p in PACKAGES}
         | {"python": platform.python_version()},
         started_at=utc_now(),
-        n_shards=len(shards),
+        n_shards=n_shards,
     )

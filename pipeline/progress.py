@@ -14,6 +14,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from flowglass.store.info import size_said
+
 LINE_EVERY_S = 10.0
 
 
@@ -28,6 +30,12 @@ class Reporter(Protocol):
     def advance(self, units: int, *, tokens: int = 0, quarantined: int = 0) -> None:
         """Some more of them are done."""
 
+    def wrote(self, n_bytes: int) -> None:
+        """So many bytes are stored."""
+
+    def say(self, what: str) -> None:
+        """One line for people."""
+
 
 class Silent:
     """Says nothing: the default from Python."""
@@ -38,6 +46,12 @@ class Silent:
         pass
 
     def advance(self, units: int, *, tokens: int = 0, quarantined: int = 0) -> None:
+        pass
+
+    def wrote(self, n_bytes: int) -> None:
+        pass
+
+    def say(self, what: str) -> None:
         pass
 
 
@@ -51,6 +65,7 @@ class Bar:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[size]}"),
             TextColumn("{task.fields[bad]}"),
             console=console,
         )
@@ -71,10 +86,10 @@ class Bar:
         self, title: str, *, total: int, done: int, unit: str = "prompts"
     ) -> None:
         self._task = self._progress.add_task(
-            title, total=total, completed=done, rate="", bad=""
+            title, total=total, completed=done, rate="", size="", bad=""
         )
         self._started = time.monotonic()
-        self._tokens = self._bad = 0
+        self._tokens = self._bad = self._bytes = 0
 
     def advance(self, units: int, *, tokens: int = 0, quarantined: int = 0) -> None:
         self._tokens += tokens
@@ -86,6 +101,13 @@ class Bar:
             rate=f"{rate:,.0f} tokens/s" if self._tokens else "",
             bad=f"{self._bad} quarantined" if self._bad else "",
         )
+
+    def wrote(self, n_bytes: int) -> None:
+        self._bytes += n_bytes
+        self._progress.update(self._task, size=size_said(self._bytes))
+
+    def say(self, what: str) -> None:
+        self._progress.console.print(what, highlight=False, soft_wrap=True)
 
 
 class Lines:
@@ -106,7 +128,7 @@ class Lines:
         self, title: str, *, total: int, done: int, unit: str = "prompts"
     ) -> None:
         self._title, self._total, self._done, self._unit = title, total, done, unit
-        self._new = self._tokens = self._bad = 0
+        self._new = self._tokens = self._bad = self._bytes = 0
         self._started = self._said = time.monotonic()
         if done:
             self._say(f"{done} of {total} {unit} are stored already")
@@ -125,12 +147,19 @@ class Lines:
         self._say(
             f"{self._done + self._new}/{self._total} {self._unit}, "
             + (f"{self._tokens / seconds:,.0f} tokens/s, " if self._tokens else "")
+            + (f"{size_said(self._bytes)} stored, " if self._bytes else "")
             + (f"{self._bad} quarantined, " if self._bad else "")
             + ("done" if finished else f"about {left:.0f} s left")
         )
 
+    def wrote(self, n_bytes: int) -> None:
+        self._bytes += n_bytes
+
+    def say(self, what: str) -> None:
+        print(what, file=sys.stderr, flush=True)
+
     def _say(self, what: str) -> None:
-        print(f"{self._title}: {what}", file=sys.stderr, flush=True)
+        self.say(f"{self._title}: {what}")
 
 
 def reporter() -> Bar | Lines:

@@ -2,39 +2,41 @@
 
 1. Load the prompts, the tokenizer and the model; plan the shards. What cannot be done
    is said here, before anything runs.
-2. Every shard that is not committed yet: tokenise, batch, analyse, commit.
-3. What the model's neurons mean by themselves, if the store does not have it.
+2. With a budget: measure a sample, to say what will fit and to know when to end.
+3. Every shard that is not committed yet: tokenise, batch, analyse, commit.
+4. What the model's neurons mean by themselves, if the store does not have it.
 
 The same command continues an interrupted sweep; another configuration is another run.
 """
 
 import json
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import pyarrow as pa
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from flowglass.store.run import RunWriter
+from flowglass.store.run_log import RunLog
 
-from .analyse import analyse, roll_up
-from .batch import make_batches
-from .corpus import Shard, Tokeniser
-from .errors import PipelineError
-from .job import Job, plan_job
-from .memory import keep_freed_memory
-from .model import LoadedModel
-from .neuron_vocab import store_neuron_vocab
+from .budget import Pace, duration_said, seconds_of
+from .corpus import Order
+from .engine import Engine, LocalEngine
+from .errors import PlanError
+from .execute import execute
+from .forecast import SAMPLE_SECONDS, Forecast, forecast
+from .job import Job, in_order_of, plan_job
 from .progress import Reporter, Silent
 from .settings import Precision, Project, Tensors
+from .shard_worker import Workbench
+from .stopping import Stop
 from .text import Bos
 
-QUARANTINE_SHARE = 0.01
-QUARANTINE_FEWEST = 10
+SAMPLE_SHARE = 0.05
+"""Of a budget that is spent to measure what fits into it, at most."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,16 @@ class Run:
 
     run_id: str
     store: str | Path
-    status: str
-    """complete: every shard is stored."""
+    status: Literal["complete", "partial"]
+    """partial: the sweep was stopped, or its time was up; the same call goes on."""
     n_prompts: int
     """Stored, whenever that was."""
+    n_planned: int
+    """All prompts of the run."""
     n_tokens: int
     n_quarantined: int
     seconds: float
     """Of this call."""
-
-
-class TooManyFailed(PipelineError):
-    """The sweep stopped itself: the model is not decomposed rightly."""
 
 
 def sweep(
@@ -80,108 +80,123 @@ def sweep(
     adapter: str | None = None,
     trust_remote_code: bool = False,
     tokenizer: PreTrainedTokenizerBase | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    budget: str | None = None,
     reporter: Reporter | None = None,
+    stop: Stop | None = None,
 ) -> Run:
     """Run `model` over every prompt of `data` and store the rows under `store`.
 
     Options are those of `flowglass sweep`. What is stored already is not run again.
-    Raises PlanError, ModelError, DatasetError or StoreError for what a user can mend.
+    Raises PlanError, ModelError, DatasetError or StoreError for what a user can mend,
+    ClusterError for a cluster that cannot be used.
     """
-    job = plan_job(locals())
-    return execute(job, RunWriter(store, job.plan), reporter or Silent())
+    options = dict(locals())
+    report = reporter or Silent()
+    with engine_for(
+        workers=workers, scheduler=scheduler, model=model, device=device, report=report
+    ) as engine:
+        return sweep_on(engine, options, report)
 
 
-def execute(
-    job: Job, writer: RunWriter, report: Reporter, *, neuron_vocab: bool = True
-) -> Run:
-    """Run and commit every shard that is not committed yet."""
-    keep_freed_memory()
-    corpus = job.corpus
+@contextmanager
+def engine_for(
+    *,
+    workers: int | None,
+    scheduler: str | None,
+    model: str | PreTrainedModel,
+    device: str,
+    report: Reporter,
+) -> Iterator[Engine]:
+    """Where these options want shards to be done."""
+    if workers is None and scheduler is None:
+        yield LocalEngine(Workbench())
+        return
+    if workers is not None and scheduler is not None:
+        raise PlanError("--workers starts a cluster, --scheduler uses one: give one")
+    if not isinstance(model, str):
+        raise PlanError("workers load the model by themselves: give its name or folder")
+    from .cluster import cluster_at, own_cluster
+
+    if scheduler is not None:
+        with cluster_at(scheduler, report=report) as there:
+            yield there
+    else:
+        assert workers is not None
+        if workers < 1:
+            raise PlanError(f"workers {workers}: expected at least 1")
+        with own_cluster(workers, device=device, report=report) as own:
+            yield own
+
+
+def sweep_on(engine: Engine, options: dict[str, Any], report: Reporter) -> Run:
+    """`sweep` with its options by name, on an engine that is there."""
     started = time.monotonic()
-    writer.resume()
-    committed = writer.committed()
-    todo = [shard for shard in job.shards if shard.index not in committed]
-    waiting = sum(shard.n_prompts for shard in todo)
-    report.begin(writer.plan.run_id, total=len(corpus), done=len(corpus) - waiting)
-    # A shard is written while the next one is computed; a stop waits for the writing.
-    with ThreadPoolExecutor(1, thread_name_prefix="writer") as background:
-        writing: Future[None] | None = None
-        for shard in todo:
-            began = time.monotonic()
-            prompts = corpus.of(shard.prompt_ids)
-            tables = run_shard(job.loaded, job.tokeniser, prompts, report)
-            seconds = time.monotonic() - began
-            if writing is not None:
-                writing.result()
-            writing = background.submit(store_shard, writer, shard, tables, seconds)
-        if writing is not None:
-            writing.result()
-    if neuron_vocab and job.settings.neurons:
-        store_neuron_vocab(job.loaded, writer.store, job.tokeniser.token_text, report)
+    budget = options["budget"]
+    seconds = None if budget is None else seconds_of(budget)
+    stop = options["stop"] or Stop()
+    stop.call(engine.halt)
+    order: Order = "given" if seconds is None else "fair"
+    job = plan_job(options, engine.facts, order=order)
+    writer = RunWriter(options["store"], job.plan)
+    job = in_order_of(job, writer.plan)
+    pace = Pace(None)
+    if seconds is not None:
+        found = _measured(job, writer, engine, seconds, report)
+        once = found.neuron_vocab_seconds if found else 0.0
+        left = seconds - (time.monotonic() - started) - once
+        pace = Pace(left, rate=found.n_tokens / found.seconds if found else None)
+    with RunLog(writer.store, writer.plan.run_id) as log:
+        log.add(f"sweep of {json.dumps(writer.plan.config)}")
+        execute(job, writer, engine, report, stop=stop, pace=pace, log=log)
+        run = _run_of(writer, seconds=time.monotonic() - started)
+        log.add(f"{run.status}: {run.n_prompts} of {run.n_planned} prompts are stored")
+    return run
+
+
+def _measured(
+    job: Job, writer: RunWriter, engine: Engine, seconds: float, report: Reporter
+) -> Forecast | None:
+    """What a sweep takes, and say how much of it fits; None where that shows only as it
+    goes: on a cluster, or where little is left to do."""
+    left = sum(shard.n_tokens for shard in job.shards_left(writer.committed()))
+    if not isinstance(engine, LocalEngine) or not left:
+        return None
+    found = forecast(job, engine, seconds=min(SAMPLE_SECONDS, SAMPLE_SHARE * seconds))
+    share = (seconds - found.neuron_vocab_seconds) * found.n_tokens / found.seconds
+    share = min(1.0, max(0.0, share / left))
+    fair = writer.plan.config["order"] == "fair"
+    report.say(
+        f"about {share:.0%} of what is left fits into {duration_said(seconds)}"
+        + (", a fair sample of all categories at any time" if fair else "")
+    )
+    return found
+
+
+def _run_of(writer: RunWriter, *, seconds: float) -> Run:
     totals = writer.totals()
+    done = totals["n_prompts"] + totals["n_quarantined"]
     return Run(
         run_id=writer.plan.run_id,
         store=writer.store,
-        status="complete",
+        status="complete" if done == writer.plan.n_prompts else "partial",
         n_prompts=totals["n_prompts"],
+        n_planned=writer.plan.n_prompts,
         n_tokens=totals["n_tokens"],
         n_quarantined=totals["n_quarantined"],
-        seconds=time.monotonic() - started,
+        seconds=seconds,
     )
 
 
-def run_shard(
-    loaded: LoadedModel,
-    tokeniser: Tokeniser,
-    prompts: Sequence[tuple[int, str, Any]],
-    report: Reporter,
-) -> dict[str, pa.Table]:
-    """All rows of one shard: a pure function of its prompts and the settings."""
-    settings = tokeniser.settings
-    parts: dict[str, list[pa.Table]] = {}
-    for batch in make_batches(tokeniser(prompts), settings.batch_tokens):
-        tables = analyse(loaded, batch, settings, tokeniser.token_text)
-        for name, table in tables.items():
-            parts.setdefault(name, []).append(table)
-        report.advance(
-            len(batch),
-            tokens=sum(len(prompt) for prompt in batch),
-            quarantined=tables["quarantine"].num_rows,
-        )
-    merged = {name: pa.concat_tables(some) for name, some in parts.items()}
-    return merged | {"component_stats": roll_up(merged, loaded, settings.cutoff)}
-
-
-def store_shard(
-    writer: RunWriter, shard: Shard, tables: dict[str, pa.Table], seconds: float
-) -> None:
-    """Commit a shard; raises TooManyFailed where it is hopeless to go on."""
-    n_quarantined = tables["quarantine"].num_rows
-    writer.commit(
-        shard.index,
-        tables,
-        prompt_ids=shard.prompt_ids,
-        info={
-            "n_prompts": shard.n_prompts - n_quarantined,
-            "n_tokens": shard.n_tokens,
-            "n_quarantined": n_quarantined,
-            "seconds": seconds,
-        },
-    )
-    _stop_if_hopeless(writer, tables)
-
-
-def _stop_if_hopeless(writer: RunWriter, tables: dict[str, pa.Table]) -> None:
-    """Stop once more than 1% and at least ten prompts did not close."""
-    totals = writer.totals()
-    bad, seen = totals["n_quarantined"], totals["n_prompts"] + totals["n_quarantined"]
-    if bad < QUARANTINE_FEWEST or bad <= QUARANTINE_SHARE * seen:
-        return
-    worst = tables["quarantine"].slice(0, 1).to_pylist()
-    example = f", for example {json.dumps(worst[0])}" if worst else ""
-    reason = f"{bad} of {seen} prompts are quarantined"
-    writer.stop(reason)
-    raise TooManyFailed(
-        f"{reason} in run {writer.plan.run_id}: this model is not decomposed rightly"
-        f"{example}"
+def said(run: Run) -> str:
+    """A run for people: what was done, and what comes next."""
+    bad = f", {run.n_quarantined} quarantined" if run.n_quarantined else ""
+    of = f" of {run.n_planned}" if run.status == "partial" else ""
+    next_ = f"flowglass view {run.store}, or flowglass info {run.store}"
+    if run.status == "partial":
+        next_ = f"the same command goes on; or {next_}"
+    return (
+        f"{run.run_id}: {run.n_prompts}{of} prompts, {run.n_tokens} tokens, stored in "
+        f"{run.store}{bad} ({run.seconds:.0f} s)\nnext: {next_}"
     )

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from socket import gethostname
+from typing import TYPE_CHECKING, Any, Self
 
 from .blocks import collect_superseded
 from .commit import Payload, collect_stale, commit, prepare, publish
@@ -13,6 +14,7 @@ from .layout import FORMAT, files_at, format_bytes, raise_format, run_folder
 from .plan import Plan, differences, plan_from_bytes, plan_to_bytes, run_id_of
 from .record import canonical, utc_now
 from .schema import TABLES
+from .suspects import Trail
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,14 +39,28 @@ class RunWriter:
             raise StoreError(
                 f"run name {plan.run_id!r}: use up to 200 letters, digits and . _ + -"
             )
-        self.store = root
-        self._files = files_at(root)
-        self._folder = run_folder(plan.run_id)
-        self._known = Committed()
+        self._open(root, plan.run_id)
         self._make_store()
         self.plan = self._settle(plan)
         collect_stale(self._files, self._folder)
         collect_superseded(self._files, self._folder)
+
+    @classmethod
+    def join(cls, root: str | Path, plan: Plan) -> Self:
+        """Another writer of a run that is there, perhaps on another machine.
+
+        Raises StoreError if this machine does not see that run.
+        """
+        writer = cls.__new__(cls)
+        writer._open(root, plan.run_id)
+        path = f"{writer._folder}/plan.json"
+        if not writer._files.exists(path):
+            raise StoreError(
+                f"{gethostname()} does not see {writer._files.where(path)}: put the "
+                f"store where all workers see it, on a shared disk or an object store"
+            )
+        writer.plan = writer._settled(plan)
+        return writer
 
     def committed(self) -> set[int]:
         """The shards that are done, whoever did them."""
@@ -57,8 +73,9 @@ class RunWriter:
         *,
         prompt_ids: Sequence[int],
         info: Mapping[str, Any],
-    ) -> bool:
-        """Commit one shard's tables together; False if another writer has done so."""
+    ) -> int:
+        """Commit one shard's tables together; the bytes of their files, 0 if another
+        writer has done so."""
         from .parquet import to_parquet
 
         assert 0 <= shard < self.plan.n_shards, shard
@@ -68,7 +85,7 @@ class RunWriter:
             for name, rows in tables.items()
             if rows.num_rows
         }
-        return commit(
+        won = commit(
             self._files,
             self._folder,
             shard=shard,
@@ -78,6 +95,11 @@ class RunWriter:
             info=info,
             committed_at=utc_now(),
         )
+        return sum(len(payload.data) for payload in payloads.values()) if won else 0
+
+    def attempt(self, shard: int) -> Trail:
+        """Note that a shard is begun, and learn of attempts that died at it."""
+        return Trail(self._files, self._folder, shard)
 
     def totals(self) -> dict[str, int]:
         """`n_prompts`, `n_tokens` and `n_quarantined` of all committed shards."""
@@ -97,6 +119,12 @@ class RunWriter:
         """Forget that the run was stopped."""
         self._files.unlink(f"{self._folder}/stopped.json")
 
+    def _open(self, root: str | Path, run_id: str) -> None:
+        self.store = root
+        self._files = files_at(root)
+        self._folder = run_folder(run_id)
+        self._known: Committed = Committed()
+
     def _committed(self) -> Committed:
         self._known = read_committed(self._files, self._folder, known=self._known)
         return self._known
@@ -115,6 +143,10 @@ class RunWriter:
         path = f"{self._folder}/plan.json"
         if self._publish(path, plan_to_bytes(plan)):
             return plan
+        return self._settled(plan)
+
+    def _settled(self, plan: Plan) -> Plan:
+        path = f"{self._folder}/plan.json"
         settled = plan_from_bytes(self._files.read(path), path=self._files.where(path))
         differing = differences(settled.identity, plan.identity)
         if differing:

@@ -131,7 +131,7 @@ def shard_tables(shard: int) -> dict[str, pa.Table]:
     return tables
 
 
-def commit_shard(writer: RunWriter, shard: int) -> bool:
+def commit_shard(writer: RunWriter, shard: int) -> int:
     counts = {"n_prompts": PROMPTS_PER_SHARD, "n_tokens": 6, "n_quarantined": 0}
     return writer.commit(
         shard, shard_tables(shard), prompt_ids=prompt_ids(shard), info=counts

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Any
@@ -29,6 +30,8 @@ from distributed import (
     get_worker,
     wait,
 )
+from distributed.client import FuturesCancelledError
+from distributed.utils import silence_logging_cmgr
 
 from .errors import PipelineError
 from .model_facts import ModelFacts, facts_of
@@ -42,6 +45,7 @@ PLUGIN = "flowglass"
 DASHBOARD = "127.0.0.1:8787"
 START_SECONDS = 120.0
 """For the workers of a cluster of our own to appear."""
+CONNECT_SECONDS = 10.0
 FEWEST_OUT = 16
 """Tasks out at once on a cluster that is there: it may grow when it sees them."""
 MOST_TRIES = 4
@@ -109,7 +113,8 @@ class ClusterEngine:
                 future.release()
                 fill()
         finally:
-            self._client.cancel(list(running.futures), force=True)
+            if self._client.status == "running":
+                self._client.cancel(list(running.futures), force=True)
 
     def neuron_vocab(self, request: RunRequest, report: Reporter) -> None:
         report.say("what the neurons promote and suppress, once per model")
@@ -185,8 +190,9 @@ def own_cluster(
 def cluster_at(address: str, *, report: Reporter) -> Iterator[ClusterEngine]:
     """The cluster of a scheduler that is there, such as tcp://10.0.0.1:8786."""
     with ExitStack() as stack:
+        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
         try:
-            client = stack.enter_context(Client(address))
+            client = stack.enter_context(Client(address, timeout=CONNECT_SECONDS))
         except (OSError, TimeoutError, ValueError) as error:
             raise ClusterError(
                 f"no scheduler answers at {address}: start one with `dask scheduler`, "
@@ -286,13 +292,14 @@ def _version() -> str:
 
 def _error_of(future: "Future[Any]") -> BaseException | None:
     """Why a task failed, once it is over; ClusterError where nobody knows."""
-    wait([future])
-    if future.status in ("cancelled", "lost"):
+    try:
+        wait([future])
+        error: BaseException | None = future.exception()
+    except (CancelledError, FuturesCancelledError):
         return ClusterError(
             "the scheduler does not answer any more: what is committed is safe; start "
             "it again and run the same command"
         )
-    error: BaseException | None = future.exception()
     return error
 
 

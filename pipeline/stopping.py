@@ -37,8 +37,9 @@ class Stop:
 
         def handle(number: int, frame: FrameType | None) -> None:
             if self.asked:
-                sys.stderr.write("\x1b[?25h\n")  # a progress bar hides the cursor
-                sys.stderr.flush()
+                if sys.stderr.isatty():  # where a progress bar hides the cursor
+                    sys.stderr.write("\x1b[?25h\n")
+                    sys.stderr.flush()
                 os._exit(128 + number)
             self.signal = signal.Signals(number)
             say("stopping after the shards in work; once more to stop at once")

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .sweep_runs import Failed, sweep_file
     from .sweeping import Run, sweep
     from .tracing import Trace, trace
 
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-__all__ = ["Run", "Trace", "sweep", "trace"]
+__all__ = ["Failed", "Run", "Trace", "sweep", "sweep_file", "trace"]
 
 _HOMES = {
+    "Failed": "sweep_runs",
+    "sweep_file": "sweep_runs",
     "Run": "sweeping",
     "sweep": "sweeping",
     "Trace": "tracing",

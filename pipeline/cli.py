@@ -1,31 +1,42 @@
 """The command `flowglass sweep`."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from .errors import PlanError
 from .options import Adapter, Device, Dtype, Revision, TrustRemoteCode
 
 
 def sweep(
+    context: typer.Context,
+    plan: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[PLAN.toml]",
+            help="A sweep file: models x datasets x options, in place of the options.",
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         str, typer.Option(help="Bundled name, folder or hub id.", show_default=False)
-    ],
+    ] = "",
     data: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             help="Built-in dataset, .jsonl/.csv/.parquet/.txt file, or hf:name; "
             "may be given several times.",
             show_default=False,
         ),
-    ],
+    ] = None,
     store: Annotated[
         str,
         typer.Option(
             help="Folder, or address as s3://bucket/runs, to store rows in.",
             show_default=False,
         ),
-    ],
+    ] = "",
     run: Annotated[
         str | None, typer.Option(help="Name of the run (default: model and data).")
     ] = None,
@@ -86,45 +97,76 @@ def sweep(
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Run a model over prompts and store what mattered; the same command resumes."""
-    from .progress import reporter
     from .quiet import silence_libraries
-    from .stopping import Stop
-    from .sweeping import said
-    from .sweeping import sweep as run_sweep
 
     silence_libraries()
-    options: dict[str, Any] = dict(
-        model=model,
-        data=data,
-        store=store,
-        run=run,
-        targets=targets,
-        cutoff=cutoff,
-        precision=precision,
-        neurons=neurons,
-        project=project,
-        top_tokens=top_tokens,
-        tensors=tensors,
-        bos=bos,
-        dtype=dtype,
-        device=device,
-        batch_tokens=batch_tokens,
-        limit=limit,
-        truncate=truncate,
-        revision=revision,
-        adapter=adapter,
-        trust_remote_code=trust_remote_code,
-    )
+    # Every option but those that say where and how long, by the names of `sweep`.
+    options = dict(context.params)
+    where = {name: options.pop(name) for name in ("workers", "scheduler", "budget")}
+    for name in ("plan", "dry_run"):
+        options.pop(name)
+    if plan is not None:
+        given = [name for name in options if _is_given(context, name)]
+        do_sweep_file(plan, given, dry_run=dry_run, where=where)
+        return
+    if not (model and data and store):
+        raise PlanError("give --model, --data and --store, or a sweep file")
     if dry_run:
         say_costs(options, budget)
-        return
+    else:
+        do_sweep(options | where)
+
+
+def do_sweep(options: dict[str, Any]) -> None:
+    """One run, with what it says and the exit code of how it ended."""
+    from .outcome import said
+    from .progress import reporter
+    from .stopping import Stop
+    from .sweeping import sweep as run_sweep
+
     stop = Stop()
     with reporter() as report, stop.on_signals(report.say):
-        options |= dict(workers=workers, scheduler=scheduler, budget=budget, stop=stop)
-        done = run_sweep(**options, reporter=report)
+        done = run_sweep(**options, stop=stop, reporter=report)
     typer.echo(said(done))
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
+
+
+def do_sweep_file(
+    plan: Path, given: list[str], *, dry_run: bool, where: dict[str, Any]
+) -> None:
+    """All runs of a sweep file; exit code 2 if one of them could not be done."""
+    from .outcome import said
+    from .progress import reporter
+    from .stopping import Stop
+    from .sweep_file import read_sweep_file
+    from .sweep_runs import Failed, all_options, named, sweep_file
+
+    if given:
+        said_so = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise PlanError(f"{said_so} and a sweep file: write the options into {plan}")
+    if dry_run:
+        for run_options in read_sweep_file(plan).runs:
+            typer.echo(f"\n{named(run_options)}")
+            say_costs(all_options(run_options), None)
+        return
+    stop = Stop()
+    with reporter() as report, stop.on_signals(report.say):
+        runs = sweep_file(plan, **where, stop=stop, reporter=report)
+    for run in runs:
+        if isinstance(run, Failed):
+            typer.echo(f"not done: {named(run.options)}: {run.reason}", err=True)
+        else:
+            typer.echo(said(run))
+    if stop.signal is not None:
+        raise typer.Exit(128 + stop.signal)
+    if any(isinstance(run, Failed) for run in runs):
+        raise typer.Exit(2)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def say_costs(options: dict[str, Any], budget: str | None) -> None:

@@ -33,7 +33,7 @@ from distributed import (
 from distributed.client import FuturesCancelledError
 from distributed.utils import silence_logging_cmgr
 
-from .errors import PipelineError
+from .errors import ClusterError
 from .model_facts import ModelFacts, facts_of
 from .neuron_vocab import store_neuron_vocab
 from .progress import Reporter
@@ -57,10 +57,6 @@ OWN_CONFIG = {
     "distributed.scheduler.worker-saturation": 1.0,
     "distributed.worker.daemon": False,
 }
-
-
-class ClusterError(PipelineError):
-    """A cluster that cannot be used, or that is there no more."""
 
 
 class ClusterEngine:

@@ -13,3 +13,7 @@ class ModelError(PipelineError):
 
 class PlanError(PipelineError):
     """A sweep that cannot be planned: a prompt, a target or a setting is impossible."""
+
+
+class ClusterError(PipelineError):
+    """A cluster that cannot be used, or that is there no more."""

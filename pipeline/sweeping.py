@@ -22,7 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from flowglass.store.run import RunWriter
 from flowglass.store.run_log import RunLog
 
-from .budget import Pace, duration_said, seconds_of
+from .budget import Pace, seconds_of
 from .corpus import Order
 from .engine import Engine, LocalEngine
 from .errors import PlanError
@@ -94,29 +94,22 @@ def sweep(
     """
     options = dict(locals())
     report = reporter or Silent()
-    with engine_for(
-        workers=workers, scheduler=scheduler, model=model, device=device, report=report
-    ) as engine:
+    if not isinstance(model, str) and (workers is not None or scheduler is not None):
+        raise PlanError("workers load the model by themselves: give its name or folder")
+    with engine_for(workers, scheduler, device=device, report=report) as engine:
         return sweep_on(engine, options, report)
 
 
 @contextmanager
 def engine_for(
-    *,
-    workers: int | None,
-    scheduler: str | None,
-    model: str | PreTrainedModel,
-    device: str,
-    report: Reporter,
+    workers: int | None, scheduler: str | None, *, device: str, report: Reporter
 ) -> Iterator[Engine]:
-    """Where these options want shards to be done."""
+    """Where these options want shards to be done, until the context ends."""
     if workers is None and scheduler is None:
         yield LocalEngine(Workbench())
         return
     if workers is not None and scheduler is not None:
         raise PlanError("--workers starts a cluster, --scheduler uses one: give one")
-    if not isinstance(model, str):
-        raise PlanError("workers load the model by themselves: give its name or folder")
     from .cluster import cluster_at, own_cluster
 
     if scheduler is not None:
@@ -143,10 +136,13 @@ def sweep_on(engine: Engine, options: dict[str, Any], report: Reporter) -> Run:
     job = in_order_of(job, writer.plan)
     pace = Pace(None)
     if seconds is not None:
-        found = _measured(job, writer, engine, seconds, report)
-        once = found.neuron_vocab_seconds if found else 0.0
+        measured = _measured(job, writer, engine, seconds)
+        once = measured.neuron_vocab_seconds if measured else 0.0
+        rate = measured.n_tokens / measured.seconds if measured else None
         left = seconds - (time.monotonic() - started) - once
-        pace = Pace(left, rate=found.n_tokens / found.seconds if found else None)
+        pace = Pace(left, rate=rate)
+        if rate:
+            _say_what_fits(job, writer, left * rate, report)
     with RunLog(writer.store, writer.plan.run_id) as log:
         log.add(f"sweep of {json.dumps(writer.plan.config)}")
         execute(job, writer, engine, report, stop=stop, pace=pace, log=log)
@@ -156,22 +152,25 @@ def sweep_on(engine: Engine, options: dict[str, Any], report: Reporter) -> Run:
 
 
 def _measured(
-    job: Job, writer: RunWriter, engine: Engine, seconds: float, report: Reporter
+    job: Job, writer: RunWriter, engine: Engine, seconds: float
 ) -> Forecast | None:
-    """What a sweep takes, and say how much of it fits; None where that shows only as it
-    goes: on a cluster, or where little is left to do."""
-    left = sum(shard.n_tokens for shard in job.shards_left(writer.committed()))
-    if not isinstance(engine, LocalEngine) or not left:
+    """What a sweep takes; None where that shows only as it goes, on a cluster, or where
+    nothing is left to do."""
+    if not isinstance(engine, LocalEngine) or not job.shards_left(writer.committed()):
         return None
-    found = forecast(job, engine, seconds=min(SAMPLE_SECONDS, SAMPLE_SHARE * seconds))
-    share = (seconds - found.neuron_vocab_seconds) * found.n_tokens / found.seconds
-    share = min(1.0, max(0.0, share / left))
+    return forecast(job, engine, seconds=min(SAMPLE_SECONDS, SAMPLE_SHARE * seconds))
+
+
+def _say_what_fits(
+    job: Job, writer: RunWriter, n_tokens: float, report: Reporter
+) -> None:
+    left = sum(shard.n_tokens for shard in job.shards_left(writer.committed()))
+    share = min(1.0, max(0.0, n_tokens / left))
     fair = writer.plan.config["order"] == "fair"
     report.say(
-        f"about {share:.0%} of what is left fits into {duration_said(seconds)}"
-        + (", a fair sample of all categories at any time" if fair else "")
+        f"about {share:.0%} of what is left fits into the time that is left"
+        + (", a fair sample of all categories at any moment" if fair else "")
     )
-    return found
 
 
 def _run_of(writer: RunWriter, *, seconds: float) -> Run:
@@ -186,17 +185,4 @@ def _run_of(writer: RunWriter, *, seconds: float) -> Run:
         n_tokens=totals["n_tokens"],
         n_quarantined=totals["n_quarantined"],
         seconds=seconds,
-    )
-
-
-def said(run: Run) -> str:
-    """A run for people: what was done, and what comes next."""
-    bad = f", {run.n_quarantined} quarantined" if run.n_quarantined else ""
-    of = f" of {run.n_planned}" if run.status == "partial" else ""
-    next_ = f"flowglass view {run.store}, or flowglass info {run.store}"
-    if run.status == "partial":
-        next_ = f"the same command goes on; or {next_}"
-    return (
-        f"{run.run_id}: {run.n_prompts}{of} prompts, {run.n_tokens} tokens, stored in "
-        f"{run.store}{bad} ({run.seconds:.0f} s)\nnext: {next_}"
     )

@@ -16,8 +16,7 @@ import pytest
 
 from flowglass.datasets.tasks import sample
 from flowglass.pipeline import sweep
-from flowglass.pipeline.cluster import ClusterError
-from flowglass.pipeline.errors import PlanError
+from flowglass.pipeline.errors import ClusterError, PlanError
 from flowglass.store import open_store
 
 from .poison import DEADLY, FAILING, save_poisoned

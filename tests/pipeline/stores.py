@@ -10,7 +10,7 @@ from flowglass.store.schema import TABLES
 RUN_TABLES = [name for name in TABLES if name != "neuron_vocab"]
 
 
-def rows(store: Path, table: str) -> pa.Table:
+def rows(store: str | Path, table: str) -> pa.Table:
     """All rows of a table but run_id, sorted."""
     with open_store(store) as opened:
         return opened.sql(
@@ -18,7 +18,7 @@ def rows(store: Path, table: str) -> pa.Table:
         ).to_arrow_table()
 
 
-def assert_same_rows(found: Path, due: Path) -> None:
+def assert_same_rows(found: str | Path, due: str | Path) -> None:
     """Every table of every run, row for row."""
     for table in RUN_TABLES:
         assert rows(found, table) == rows(due, table), table

@@ -8,8 +8,10 @@ import pytest
 from flowglass.pipeline import sweep
 from flowglass.pipeline.corpus import Shard
 from flowglass.pipeline.dry_run import fitting
+from flowglass.pipeline.engine import LocalEngine
 from flowglass.pipeline.forecast import Forecast, Sample, forecast
 from flowglass.pipeline.job import Job, plan_job
+from flowglass.pipeline.shard_worker import Workbench
 from flowglass.store import open_store
 from flowglass.store.cli import main
 
@@ -38,15 +40,20 @@ OPTIONS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def job() -> Job:
-    """Two sources of different lengths, three shards."""
-    return plan_job(OPTIONS)
+def engine() -> LocalEngine:
+    return LocalEngine(Workbench())
 
 
 @pytest.fixture(scope="module")
-def found(job: Job) -> Forecast:
+def job(engine: LocalEngine) -> Job:
+    """Two sources of different lengths, three shards."""
+    return plan_job(OPTIONS, engine.facts)
+
+
+@pytest.fixture(scope="module")
+def found(job: Job, engine: LocalEngine) -> Forecast:
     """Half of the job's tokens are measured: it is small."""
-    return forecast(job)
+    return forecast(job, engine)
 
 
 def test_bytes_of_large_tables_are_within_a_fifth(
@@ -94,9 +101,11 @@ def test_costs_that_do_not_fit_are_scaled_by_the_token() -> None:
     assert sample.scaled([1.0, 2.0], 1000) == pytest.approx(20)
 
 
-def test_a_budget_names_options_that_fit(job: Job, found: Forecast) -> None:
+def test_a_budget_names_options_that_fit(
+    job: Job, engine: LocalEngine, found: Forecast
+) -> None:
     """Half the time is enough for fewer prompts."""
-    said = list(fitting(job, found, found.total_seconds / 2))
+    said = list(fitting(job, engine, found, found.total_seconds / 2))
 
     assert any(option.startswith("--limit ") for option in said)
 

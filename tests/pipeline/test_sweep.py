@@ -9,28 +9,18 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 import torch
 
 from flowglass.pipeline import Run, sweep, trace
+from flowglass.pipeline.execute import TooManyFailed
 from flowglass.pipeline.loading import load_tokenizer
-from flowglass.pipeline.sweeping import TooManyFailed
 from flowglass.store import open_store
-from flowglass.store.schema import TABLES
 
+from .stores import assert_same_rows, rows
 from .tiny_models import tiny_llama
 
 KILLS = 10 if os.environ.get("FLOWGLASS_SOAK") else 3
-RUN_TABLES = [name for name in TABLES if name != "neuron_vocab"]
-
-
-def rows(store: Path, table: str) -> pa.Table:
-    """All rows of a table but run_id, sorted."""
-    with open_store(store) as opened:
-        return opened.sql(
-            f"select * exclude (run_id) from {table} order by all"
-        ).to_arrow_table()
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +139,7 @@ def test_two_runs_of_one_configuration_are_identical(
 ) -> None:
     """Every table, row for row."""
     sweep(model="tiny-llama", data=str(prompts), store=tmp_path)
-    for table in RUN_TABLES:
-        assert rows(tmp_path, table) == rows(swept.store, table), table
+    assert_same_rows(tmp_path, swept.store)
 
 
 def test_killed_and_resumed_is_as_if_undisturbed(
@@ -179,8 +168,7 @@ def test_killed_and_resumed_is_as_if_undisturbed(
     done = sweep(model="tiny-llama", data=str(prompts), store=tmp_path)
 
     assert done.n_prompts == 300
-    for table in RUN_TABLES:
-        assert rows(tmp_path, table) == rows(swept.store, table), table
+    assert_same_rows(tmp_path, swept.store)
 
 
 def test_another_configuration_is_another_run(swept: Run, prompts: Path) -> None:

@@ -27,6 +27,26 @@ class Selection(param.Parameterized):
         bounds=(MIN_THRESHOLD, MAX_THRESHOLD),
         doc="The route holds the edges with survives_at above it.",
     )
+    selected = param.String(
+        "",
+        regex=r"\A(attn-\d+-\d+-\d+|ffn-\d+-\d+|(mid|post)-\d+-\d+|embed-\d+)?\Z",
+        doc="What is chosen in the graph: attn-LAYER-QUERY-KEY, ffn-LAYER-POSITION, a "
+        "state mid- or post-LAYER-POSITION, or embed-POSITION.",
+    )
+    head = param.Integer(None, bounds=(0, None), doc="Head of the chosen attention.")
+    neuron = param.Integer(None, bounds=(0, None), doc="Neuron of the chosen FFN.")
+    renormalise = param.Boolean(
+        False, doc="Widths by the share among what survives, not by contribution."
+    )
+    strongest = param.Integer(
+        None, bounds=(1, None), doc="Most edges drawn; none: all above the threshold."
+    )
+    layers = param.String(
+        "", regex=r"\A(\d+-\d+)?\Z", doc="First and last layer drawn; empty: all."
+    )
+    positions = param.String(
+        "", regex=r"\A(\d+-\d+)?\Z", doc="First and last position drawn; empty: all."
+    )
     search = param.String("", doc="Text that the listed prompts contain.")
     dataset = param.String("", doc="Only this dataset's prompts.")
     category = param.String("", doc="Only this category's prompts.")
@@ -67,9 +87,13 @@ def _parsed(key: str, text: str | None) -> Any:
     try:
         value = CONVERT.get(type(parameter), str)(text)
         parameter._validate(value)  # the public way sets an instance's value
-    except ValueError:
+    except (ValueError, KeyError):
         return parameter.default
     return value
 
 
-CONVERT = {param.Integer: int, param.Number: float}
+CONVERT = {
+    param.Integer: int,
+    param.Number: float,
+    param.Boolean: {"True": True, "False": False}.__getitem__,
+}

@@ -1,5 +1,6 @@
 """The one Selection: what the session looks at, and the query string that says so."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -92,7 +93,7 @@ def _parsed(key: str, text: str | None) -> Any:
     return value
 
 
-CONVERT = {
+CONVERT: dict[type[param.Parameter], Callable[[str], Any]] = {
     param.Integer: int,
     param.Number: float,
     param.Boolean: {"True": True, "False": False}.__getitem__,

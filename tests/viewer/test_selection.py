@@ -12,6 +12,15 @@ SELECTIONS = st.fixed_dictionaries(
         "prompt": st.none() | st.integers(0, 10**9),
         "target": st.none() | st.integers(0, 10**5),
         "threshold": st.floats(0.01, 0.2),
+        "selected": st.sampled_from(
+            ["", "attn-3-10-4", "ffn-0-2", "mid-1-9", "embed-5"]
+        ),
+        "head": st.none() | st.integers(0, 200),
+        "neuron": st.none() | st.integers(0, 10**5),
+        "renormalise": st.booleans(),
+        "strongest": st.none() | st.integers(1, 10**5),
+        "layers": st.sampled_from(["", "0-11"]),
+        "positions": st.sampled_from(["", "3-40"]),
         "search": st.text(max_size=20),
         "dataset": st.text(max_size=20),
         "category": st.text(max_size=20),

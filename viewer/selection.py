@@ -93,7 +93,7 @@ def _parsed(key: str, text: str | None) -> Any:
     return value
 
 
-CONVERT: dict[type[param.Parameter], Callable[[str], Any]] = {
+CONVERT: dict[type, Callable[[str], Any]] = {
     param.Integer: int,
     param.Number: float,
     param.Boolean: {"True": True, "False": False}.__getitem__,

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+NO_METADATA: Mapping[str, object] = {}
+"""One empty mapping for all: a million of their own would take 64 MB."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """One text to trace, with the continuation that is due, where there is one.
 
@@ -20,7 +23,7 @@ class Prompt:
     """The right continuation; a space is put before it if neither side has one."""
     distractor: str | None = None
     """A tempting wrong continuation, to measure answer minus distractor against."""
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=lambda: NO_METADATA)
     """Everything else that came with the prompt; JSON values."""
 
     def completed(self) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from datetime import date, datetime, time
 from decimal import Decimal
 from math import isfinite
+from sys import intern
 from uuid import UUID
 
 from .errors import DatasetError
-from .prompt import Prompt
+from .prompt import NO_METADATA, Prompt
 
 Record = dict[str, object]
 
@@ -25,12 +26,14 @@ def prompt_of(record: Record, text_column: str = "text") -> Prompt:
         raise DatasetError(f'"{text_column}" is empty')
     if not isinstance(text, str):
         raise DatasetError(f'"{text_column}" must be a string, not {kind(text)}')
+    category = label(record, "category" if "category" in record else "group")
     return Prompt(
         text,
-        category=label(record, "category" if "category" in record else "group"),
+        category=intern(str(category)) if category else None,  # one object for all
         answer=label(record, "answer"),
         distractor=label(record, "distractor"),
-        metadata={name: json_value(value) for name, value in record.items()},
+        metadata={name: json_value(value) for name, value in record.items()}
+        or NO_METADATA,
     )
 
 

@@ -1,30 +1,33 @@
 """The prompts of a sweep, and how they fall into shards.
 
-A shard is contiguous in prompt_id and is tokenised again when its turn comes, so that
-planning a million prompts keeps none of their tokens.
+A shard is tokenised again when its turn comes: planning a million prompts counts their
+tokens and keeps none.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from flowglass.datasets.catalog import Dataset, load
 from flowglass.datasets.prompt import Prompt
 
-from .prompts import TokenisedPrompt, tokenise
+from .fair_order import fair_order
+from .prompts import TokenisedPrompt, count_tokens, tokenise
 from .settings import SHARD_PROMPTS, SHARD_TOKENS, Settings
 from .text import TokenText
 
 Order = Literal["given", "fair"]
 """given: shards are neighbours, in the order of the sources. fair: every prefix of the
-shards is a fair sample of all categories."""
+shards is a fair sample of all categories of all sources, see fair_order.py."""
 
-AT_ONCE = 2048
-"""Prompts tokenised in one call while planning."""
+AT_ONCE = 512
+"""Prompts tokenised in one call while planning; more at once take longer."""
 
 
 @dataclass(frozen=True)
@@ -87,25 +90,63 @@ class Tokeniser:
             context=self.context,
         )
 
+    def count(self, prompts: Sequence[tuple[int, str, Prompt]]) -> list[int]:
+        """The number of tokens of every prompt."""
+        return count_tokens(
+            prompts, self.tokenizer, self.settings, context=self.context
+        )
+
 
 def plan_shards(
     corpus: Corpus, tokeniser: Tokeniser, *, order: Order = "given"
 ) -> list[Shard]:
     """Shards of at most SHARD_PROMPTS prompts, closed once they hold SHARD_TOKENS.
 
-    Every prompt is tokenised once, so that PlanError names one that is too long before
-    anything runs.
+    Every prompt's tokens are counted, so that PlanError names one that is too long
+    before anything runs.
     """
-    shards: list[Shard] = []
-    start = n_tokens = 0
-    for first in range(0, len(corpus), AT_ONCE):
-        some = range(first, min(first + AT_ONCE, len(corpus)))
-        for prompt in tokeniser(corpus.of(some)):
-            n_tokens += len(prompt)
-            stop = prompt.prompt_id + 1
-            if stop - start == SHARD_PROMPTS or n_tokens >= SHARD_TOKENS:
-                shards.append(Shard(len(shards), range(start, stop), n_tokens))
-                start, n_tokens = stop, 0
-    if start < len(corpus):
-        shards.append(Shard(len(shards), range(start, len(corpus)), n_tokens))
-    return shards
+    counts = _counted(corpus, tokeniser)
+    if order == "given":
+        return [
+            Shard(index, range(start, stop), n_tokens)
+            for index, (start, stop, n_tokens) in enumerate(_cut(counts))
+        ]
+    prompt_ids = fair_order(_strata(corpus))
+    return [
+        Shard(index, tuple(np.sort(prompt_ids[start:stop]).tolist()), n_tokens)
+        for index, (start, stop, n_tokens) in enumerate(_cut(counts[prompt_ids]))
+    ]
+
+
+def _counted(corpus: Corpus, tokeniser: Tokeniser) -> NDArray[np.int64]:
+    """The number of tokens of every prompt, by prompt_id."""
+    counts = np.empty(len(corpus), dtype=np.int64)
+    for start in range(0, len(corpus), AT_ONCE):
+        some = range(start, min(start + AT_ONCE, len(corpus)))
+        counts[some.start : some.stop] = tokeniser.count(corpus.of(some))
+    return counts
+
+
+def _strata(corpus: Corpus) -> NDArray[np.int64]:
+    """A number for the dataset and the category of every prompt, by prompt_id."""
+    numbers: dict[tuple[str, str | None], int] = {}
+    return np.array(
+        [
+            numbers.setdefault((dataset.name, prompt.category), len(numbers))
+            for dataset in corpus.datasets
+            for prompt in dataset.prompts
+        ],
+        dtype=np.int64,
+    )
+
+
+def _cut(counts: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    """(start, stop, tokens) of every shard of prompts that have so many tokens."""
+    ends = np.cumsum(counts)
+    start = before = 0
+    while start < len(counts):
+        full = int(np.searchsorted(ends, before + SHARD_TOKENS)) + 1
+        stop = min(start + SHARD_PROMPTS, full, len(counts))
+        end = int(ends[stop - 1])
+        yield start, stop, end - before
+        start, before = stop, end

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 Bos = Literal["add", "tokenizer", "none"]
 """add: prepend the start token if the tokenizer has one and did not; tokenizer: as the
@@ -36,15 +36,8 @@ def encode(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], bos: Bos
 ) -> list[Encoded]:
     """Token ids of every text; a tokenizer without offsets gives no spans."""
-    batch: Any = tokenizer(
-        list(texts),
-        add_special_tokens=bos != "none",
-        return_offsets_mapping=tokenizer.is_fast,
-        return_attention_mask=False,
-        verbose=False,
-    )
-    start = tokenizer.bos_token_id
-    specials = set(tokenizer.all_special_ids) if bos != "none" else set()
+    batch = _call(tokenizer, texts, bos, return_offsets_mapping=tokenizer.is_fast)
+    start, specials = start_to_add(tokenizer, bos), special_ids(tokenizer, bos)
     offsets = batch["offset_mapping"] if tokenizer.is_fast else None
     found = []
     for row, ids in enumerate(batch["input_ids"]):
@@ -53,10 +46,70 @@ def encode(
             None if is_special or offsets is None else offsets[row][i]
             for i, is_special in enumerate(special)
         ]
-        if bos == "add" and start is not None and ids[:1] != [start]:
-            ids, special, spans = [start, *ids], [True, *special], [None, *spans]
+        if ids[: len(start)] != start:
+            ids, special, spans = [*start, *ids], [True, *special], [None, *spans]
         found.append(Encoded(list(ids), special, spans))
     return found
+
+
+def encode_ids(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], bos: Bos
+) -> list[list[int]]:
+    """The token ids that `encode` gives, in a third of its time."""
+    if not texts:
+        return []  # which a call refuses
+    if _is_its_backend(tokenizer):
+        backend: Any = tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = tokenizer.split_special_tokens
+        batch = backend.encode_batch_fast(list(texts), add_special_tokens=bos != "none")
+        found = [encoding.ids for encoding in batch]
+    else:
+        found = _call(tokenizer, texts, bos)["input_ids"]
+    start = start_to_add(tokenizer, bos)
+    return [ids if ids[: len(start)] == start else [*start, *ids] for ids in found]
+
+
+def start_to_add(tokenizer: PreTrainedTokenizerBase, bos: Bos) -> list[int]:
+    """The start token that every text must begin with; none but for `add`."""
+    start = tokenizer.bos_token_id
+    return [start] if bos == "add" and start is not None else []
+
+
+def special_ids(tokenizer: PreTrainedTokenizerBase, bos: Bos) -> set[int]:
+    """The tokens that stand for no text; without any `bos` all are taken as text."""
+    return set(tokenizer.all_special_ids) if bos != "none" else set()
+
+
+def _call(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    bos: Bos,
+    *,
+    return_offsets_mapping: bool = False,
+) -> Any:
+    return tokenizer(
+        list(texts),
+        add_special_tokens=bos != "none",
+        return_offsets_mapping=return_offsets_mapping,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
+
+
+def _is_its_backend(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a call does no more than the Rust tokenizer behind it.
+
+    Some families' classes change the text, or the backend, before it gets there.
+    """
+    hooks = ("__call__", "_encode_plus", "_switch_to_input_mode")
+    return isinstance(tokenizer, PreTrainedTokenizerFast) and all(
+        getattr(type(tokenizer), hook, None)
+        is getattr(PreTrainedTokenizerFast, hook, None)
+        for hook in hooks
+    )
 
 
 @cache

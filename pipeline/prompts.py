@@ -257,7 +257,12 @@ def _left_out(
             f"{context}: shorten it, or pass --truncate to keep its end"
         )
     kept = 1 if text[0] in specials else 0
-    return range(kept, min(kept + over, len(text)))
+    if room <= kept:
+        raise PlanError(
+            f"{where} leaves no room for its text: its answer's first {n_forced} tokens "
+            f"are read as well, and the model's context is {context}: shorten the answer"
+        )
+    return range(kept, kept + over)
 
 
 def _without(text: Encoded, left_out: range) -> Encoded:

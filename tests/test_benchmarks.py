@@ -194,3 +194,28 @@ def test_a_deeper_model_can_be_trained_and_measured(
     shard = script("density.py")["of_model"](str(tmp_path), n_prompts=2)
 
     assert set(shard.tables["edges"]["layer"].to_pylist()) == {0, 1, 2}
+
+
+def test_planning(script: Any, tmp_path: Path) -> None:
+    """Every step of planning is timed, in either order."""
+    names = script("planning.py")
+    names["write_prompts"](tmp_path, n=50)
+    for file in tmp_path.iterdir():
+        for order in ("given", "fair"):
+            found = names["plan"](file, "answer", order)
+            assert len(names["row"]("case", found)) > 3
+
+
+def test_workers(script: Any, tmp_path: Path) -> None:
+    """A rate is read off the records of a sweep."""
+    names = script("workers.py")
+    names["write_prompts"](tmp_path / "mixed.jsonl", 2)
+    with names["in_process"]() as engine:
+        found = names["measure"](
+            engine,
+            model="tiny-gpt2",
+            data=tmp_path / "mixed.jsonl",
+            store=tmp_path / "store",
+        )
+    assert found.rate > 0
+    assert found.idle is None

@@ -271,3 +271,13 @@ def test_short_prompts_take_little_memory(tmp_path: Path, suffix: str) -> None:
     tracemalloc.stop()
     assert len(planned) == 5000
     assert held / 5000 < 200 + np.mean([len(text) for text in texts])
+
+
+def test_an_answer_that_leaves_no_room_is_refused() -> None:
+    """Though a text may be cut, something of it must be left."""
+    prompts = numbered([Prompt("Then they went home.", answer="one two three four")])
+    settings = Settings(targets="answer", truncate=True)
+    with pytest.raises(PlanError, match="leaves no room for its text"):
+        count_tokens(prompts, GPT2, settings, context=3)
+    with pytest.raises(PlanError, match="leaves no room for its text"):
+        tokenise(prompts, GPT2, TokenText(GPT2), settings, context=3)

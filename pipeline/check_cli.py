@@ -25,10 +25,10 @@ def check(
     from .check import check as measure
     from .check_report import as_json as write_json
     from .check_report import print_report
-    from .quiet import silence_libraries
     from .errors import ModelError
     from .hub import Origin
     from .model import load_model
+    from .quiet import silence_libraries
 
     silence_libraries()
     origin = Origin(

@@ -134,13 +134,13 @@ class ClusterEngine:
 
 @contextmanager
 def own_cluster(
-    n_workers: int, *, device: str, report: Reporter
+    n_workers: int, *, device: str, report: Reporter, threads: int | None = None
 ) -> Iterator[ClusterEngine]:
     """So many processes on this machine, until the context ends; on a machine with GPUs
-    each has one of them, in turn."""
+    each has one of them, in turn. The cores are shared out, unless `threads` says how
+    many of them each process computes with."""
     n_gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
-    n_cores = len(os.sched_getaffinity(0))
-    threads = max(1, n_cores // n_workers)
+    threads = threads or max(1, n_cores() // n_workers)
     workers = {
         number: {
             "cls": Nanny,
@@ -306,6 +306,13 @@ def _deadly(task: Task) -> ClusterError:
         f"{ids[-1]}), of too little memory perhaps: start fewer workers, or give "
         f"smaller --batch-tokens"
     )
+
+
+def n_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _dashboard_address() -> str:

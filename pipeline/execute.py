@@ -36,6 +36,7 @@ def execute(
     """Do what is left, until it is done, a signal came or the time is up."""
     writer.resume()
     left = job.shards_left(writer.committed())
+    planned = {shard.index: shard.n_tokens for shard in left}
     waiting = sum(shard.n_prompts for shard in left)
     total = len(job.corpus)
     report.begin(writer.plan.run_id, total=total, done=total - waiting)
@@ -50,13 +51,13 @@ def execute(
             yield Task(shard, job.corpus.of(shard.prompt_ids))
 
     for done in engine.shards(request, tasks(), report):
-        pace.done(done.n_tokens)
+        pace.done(planned[done.shard])  # those of quarantined prompts too
         report.wrote(done.n_bytes)
         log.add(said(done))
         if done.n_quarantined:
             _stop_if_hopeless(writer, done)
-    if stop.asked:
-        log.add(f"stopped by {stop.signal.name if stop.signal else 'the caller'}")
+    if stop.signal is not None:
+        log.add(f"stopped by {stop.signal.name}")
     elif neuron_vocab and job.settings.neurons and not pace.is_over():
         engine.neuron_vocab(request, report)
 

@@ -259,8 +259,8 @@ def _left_out(
     kept = 1 if text[0] in specials else 0
     if room <= kept:
         raise PlanError(
-            f"{where} leaves no room for its text: its answer's first {n_forced} tokens "
-            f"are read as well, and the model's context is {context}: shorten the answer"
+            f"{where} leaves no room for its text: {n_forced} tokens of its answer "
+            f"are read too, and the model's context is {context}: shorten the answer"
         )
     return range(kept, kept + over)
 

@@ -34,6 +34,9 @@ from .rows import as_table
 CONFIRMED = 2
 """Deaths while a prompt was run alone after which it counts as their cause."""
 
+OUT_OF_MEMORY = ("allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
+"""What a CPU's allocator, a driver and CUDA's libraries say, in that order."""
+
 Tables = dict[str, pa.Table]
 
 
@@ -71,6 +74,7 @@ def run_shard(
         report.advance(
             len(batch), tokens=sum(map(len, batch)), quarantined=n_quarantined
         )
+    trail.note([])  # what dies from here on, while this is written, dies of others
     merged = {
         name: pa.concat_tables([as_table(name, []), *some])
         for name, some in parts.items()
@@ -167,9 +171,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     >>> is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     True
     """
-    # On a CPU, PyTorch has no type of its own for it.
-    on_cpu = isinstance(error, RuntimeError) and "allocate memory" in str(error)
-    return on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)
+    # PyTorch has a type of its own only for what its CUDA allocator is refused.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(sign in str(error) for sign in OUT_OF_MEMORY)
+    )
 
 
 def is_device_lost(error: BaseException) -> bool:

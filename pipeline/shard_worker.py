@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from socket import gethostname
 from threading import Event, RLock
@@ -43,8 +43,9 @@ class ModelRequest:
     dtype: str = "auto"
     device: str = "auto"
     origin: Origin = PLAIN
-    tokenizer: PreTrainedTokenizerBase | None = None
-    """If it is not the model's own."""
+    tokenizer: PreTrainedTokenizerBase | None = field(default=None, compare=False)
+    """If it is not the model's own. Each copy that a worker is sent is another object,
+    and no reason to load the model again."""
 
     def load(self) -> LoadedModel:
         """The model; see `load_model` for what is raised."""
@@ -122,6 +123,7 @@ class ShardWorker:
         self._tokeniser = tokeniser
         self._writer = writer
         self._halted = Event()
+        self._lost: DeviceLost | None = None
         # PyTorch keeps threads for every thread that computes, and settings of its own.
         self._compute = ThreadPoolExecutor(
             1,
@@ -156,13 +158,16 @@ class ShardWorker:
     def _computed(
         self, task: Task, report: Reporter
     ) -> tuple[ShardRows, Trail, float] | None:
+        if self._lost is not None:  # it would count as a death of this shard too
+            raise DeviceLost(str(self._lost))
         if self._halted.is_set():
             return None
         trail = self._writer.attempt(task.shard.index)
         began = time.monotonic()
         try:
             rows = run_shard(self._loaded, self._tokeniser, task.prompts, trail, report)
-        except DeviceLost:  # as good as a death: the trail stays
+        except DeviceLost as error:  # as good as a death: the trail stays
+            self._lost = error
             raise
         except BaseException:
             trail.end()

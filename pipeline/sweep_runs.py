@@ -11,6 +11,7 @@ from flowglass.datasets.errors import DatasetError
 from .budget import seconds_of
 from .errors import ClusterError, PipelineError
 from .progress import Reporter, Silent
+from .run_shard import DeviceLost
 from .stopping import Stop
 from .sweep_file import Options, read_sweep_file
 from .sweeping import Run, engine_for, sweep, sweep_on
@@ -56,7 +57,7 @@ def sweep_file(
             report.say(f"{n + 1} of {len(asked.runs)}: {named(options)}")
             try:
                 found.append(sweep_on(engine, every | {"budget": part}, report))
-            except ClusterError:
+            except (ClusterError, DeviceLost):  # the others could not be done either
                 raise
             except (DatasetError, PipelineError) as error:
                 report.say(f"not done: {error}")

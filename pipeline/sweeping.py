@@ -129,7 +129,6 @@ def sweep_on(engine: Engine, options: dict[str, Any], report: Reporter) -> Run:
     budget = options["budget"]
     seconds = None if budget is None else seconds_of(budget)
     stop = options["stop"] or Stop()
-    stop.call(engine.halt)
     order: Order = "given" if seconds is None else "fair"
     job = plan_job(options, engine.facts, order=order)
     writer = RunWriter(options["store"], job.plan)
@@ -143,6 +142,7 @@ def sweep_on(engine: Engine, options: dict[str, Any], report: Reporter) -> Run:
         pace = Pace(left, rate=rate)
         if rate:
             _say_what_fits(job, writer, left * rate, report)
+    stop.call(engine.halt)  # what is measured before this needs its shards
     with RunLog(writer.store, writer.plan.run_id) as log:
         log.add(f"sweep of {json.dumps(writer.plan.config)}")
         execute(job, writer, engine, report, stop=stop, pace=pace, log=log)
@@ -166,7 +166,7 @@ def _say_what_fits(
 ) -> None:
     left = sum(shard.n_tokens for shard in job.shards_left(writer.committed()))
     share = min(1.0, max(0.0, n_tokens / left))
-    fair = writer.plan.config["order"] == "fair"
+    fair = writer.plan.config.get("order") == "fair"
     report.say(
         f"about {share:.0%} of what is left fits into the time that is left"
         + (", a fair sample of all categories at any moment" if fair else "")

@@ -151,6 +151,11 @@ class LocalFiles:
             (self.root / draft).replace(self.root / path)
         self.fsync_dir(os.path.dirname(path))
 
+    def append(self, path: str, data: bytes) -> None:
+        """Add to a file, or begin it; promises no durability. Only a disk can."""
+        with _explained(self.root / path), (self.root / path).open("ab") as file:
+            file.write(data)
+
     def listdir(self, path: str) -> list[str]:
         try:
             return sorted(os.listdir(self.root / path))

@@ -1,6 +1,6 @@
 """A run's log: what happened to it and when, one line each, for people.
 
-    S/runs/run_id=<run_id>/logs/2026-11-24T22-15-03-host-4711.log
+    S/runs/run_id=<run_id>/logs/2026-11-24T22-15-03.141592-host-4711.log
 
 Every sweep of a run writes a file of its own. On an object store, where nothing can be
 added to a file, it is written anew every half minute.
@@ -8,12 +8,14 @@ added to a file, it is written anew every half minute.
 
 import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from socket import gethostname
 from types import TracebackType
 from typing import Self
 
+from .errors import StoreError
 from .files import LocalFiles
 from .layout import files_at, run_folder
 
@@ -29,7 +31,7 @@ class RunLog:
     def __init__(self, root: str | Path, run_id: str) -> None:
         self._files = files_at(root)
         folder = f"{run_folder(run_id)}/logs"
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")
         self._path = f"{folder}/{now}-{gethostname()}-{os.getpid()}.log"
         self.path = self._files.where(self._path)
         self._lines: list[str] = []
@@ -42,15 +44,17 @@ class RunLog:
         line = " ".join(what.splitlines())
         self._lines.append(f"{now.removesuffix('+00:00')} {line}\n")
         if isinstance(self._files, LocalFiles):
-            with (self._files.root / self._path).open("a") as file:
-                file.writelines(self._lines)
+            self._files.append(self._path, self._content())
             self._lines.clear()
         elif time.monotonic() - self._written > WRITE_EVERY_S:
             self._write()
 
     def _write(self) -> None:
-        self._files.replace(self._path, "".join(self._lines).encode())
+        self._files.replace(self._path, self._content())
         self._written = time.monotonic()
+
+    def _content(self) -> bytes:
+        return "".join(self._lines).encode(errors="backslashreplace")
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +65,13 @@ class RunLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
+        if error is None:
+            self._end()
+            return
+        with suppress(StoreError):  # on a full disk, say, it is the first that counts
             self.add(f"ended by {type(error).__name__}: {error}")
+            self._end()
+
+    def _end(self) -> None:
         if not isinstance(self._files, LocalFiles):
             self._write()

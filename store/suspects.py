@@ -30,7 +30,7 @@ class Trail:
         self._folder = f"{folder}/suspects"
         self._shard = shard
         files.make_dirs(self._folder)
-        others = _of_shard(files, self._folder, shard)
+        others = [p for p in self._of_shard() if p.endswith(".json")]
         noted = map(_prompt_ids, files.read_all(others).values())
         self.earlier = tuple(ids for ids in noted if ids)
         self.careful = bool(others)
@@ -49,16 +49,13 @@ class Trail:
 
     def forget(self) -> None:
         """The shard is committed: no attempt at it says anything any more."""
-        self._files.unlink_all(_of_shard(self._files, self._folder, self._shard))
+        self._files.unlink_all(self._of_shard())
 
-
-def _of_shard(files: Files, folder: str, shard: int) -> list[str]:
-    names = files.listdir(folder)
-    return [
-        f"{folder}/{name}"
-        for name in names
-        if name.startswith(f"{shard:06d}-") and name.endswith(".json")
-    ]
+    def _of_shard(self) -> list[str]:
+        """Files of this shard, with drafts of notes that a death left half written."""
+        names = self._files.listdir(self._folder)
+        own = f"{self._shard:06d}-"
+        return [f"{self._folder}/{name}" for name in names if name.startswith(own)]
 
 
 def _prompt_ids(content: bytes) -> frozenset[int]:

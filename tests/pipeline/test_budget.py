@@ -20,7 +20,6 @@ from flowglass.pipeline.forecast import Forecast
 from flowglass.pipeline.progress import Silent
 from flowglass.pipeline.prompts import TokenisedPrompt
 from flowglass.pipeline.stopping import Stop
-
 from flowglass.store.committed import read_committed
 from flowglass.store.files import LocalFiles
 
@@ -155,10 +154,6 @@ class Exited(BaseException):
     """In place of the end of this process."""
 
 
-def wait_for(event: Event) -> None:
-    assert event.wait(10)
-
-
 @pytest.mark.usefixtures("handlers")
 @pytest.mark.parametrize("number", stopping.SIGNALS)
 def test_the_first_signal_asks_and_the_second_ends(
@@ -173,16 +168,16 @@ def test_the_first_signal_asks_and_the_second_ends(
     stop, lines, called = Stop(), [], [Event(), Event()]
     for event in called:
         stop.call(event.set)
-    with pytest.raises(Exited) as exited, stop.on_signals(lines.append):
+    with stop.on_signals(lines.append):
         assert not stop.asked
         os.kill(os.getpid(), number)
         for event in called:
-            wait_for(event)
+            assert event.wait(10)
         assert stop.asked
         assert stop.signal is number
         assert lines == ["stopping after the shards in work; once more to stop at once"]
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(10)
+        with pytest.raises(Exited) as exited:
+            signal.raise_signal(signal.SIGTERM)
     assert exited.value.args == (128 + signal.SIGTERM,)
     assert len(lines) == 1
 
@@ -440,4 +435,4 @@ def test_real_seconds_are_kept_to(
     took = time.monotonic() - started
     assert run.status == "partial"
     assert run.n_prompts % 5 == 0
-    assert took < 5  # 3, if nobody else needs the machine
+    assert took < 8  # 3, if nobody else needs the machine

@@ -165,7 +165,7 @@ def test_a_full_disk_stops_a_sweep(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "link", fill_up)
-        with pytest.raises(StoreError, match="the disk is full at .*commits"):
+        with pytest.raises(StoreError, match=r"the disk is full at .*commits"):
             sweep(**OPTIONS | {"store": tmp_path})
     assert trails(tmp_path) == []
     assert list(tmp_path.glob("runs/*/tmp/*")) == []
@@ -184,7 +184,7 @@ def test_a_disk_that_is_full_for_all_stops_a_sweep(
         monkeypatch.setattr(Path, "open", full)
 
     disturb(monkeypatch, fill_up)
-    with pytest.raises(StoreError, match="the disk is full at .*/tmp/00000"):
+    with pytest.raises(StoreError, match=r"the disk is full at .*/tmp/00000"):
         sweep(**OPTIONS | {"store": tmp_path})
 
 

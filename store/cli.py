@@ -77,8 +77,19 @@ def sql(
             print(f"saved {output}")
 
 
-def info(store: StoreAddress) -> None:
+def info(
+    store: StoreAddress,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Go on showing it until all runs are over."),
+    ] = False,
+) -> None:
     """Show the runs of a store: how far they are, how large, what was set aside."""
+    if watch:
+        from .watch import watch as watch_store
+
+        watch_store(store, sys.stdout)
+        return
     from .info import write_info
     from .store import open_store
 

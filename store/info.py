@@ -34,7 +34,7 @@ def write_info(store: Store, out: TextIO) -> None:
             Text(run_id),
             Text(state.plan.model),
             Text(", ".join(state.plan.datasets)),
-            Text(state.status, _STYLES[state.status]),
+            Text(state.status, STATUS_STYLES[state.status]),
             f"{done:,}/{state.plan.n_prompts:,}",
             f"{state.total('n_tokens'):,}",
             f"{state.total('n_quarantined'):,}",
@@ -51,7 +51,8 @@ def write_info(store: Store, out: TextIO) -> None:
         )
 
 
-_STYLES = {"complete": "green", "partial": "yellow", "stopped": "red"}
+STATUS_STYLES = {"complete": "green", "partial": "yellow", "stopped": "red"}
+"""How the status of a run looks in a terminal."""
 
 
 def size_said(n_bytes: int) -> str:

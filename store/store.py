@@ -12,7 +12,7 @@ from .errors import StoreError
 from .files import Files
 from .guard import check_reads_only
 from .layout import run_folder, store_files
-from .schema import TABLES
+from .schema import DEFAULT_TAU, TABLES
 from .snapshot import Snapshot, take_snapshot
 from .sql_errors import explained
 from .views import committed_files
@@ -93,6 +93,18 @@ class Store:
     def runs(self) -> "pa.Table":
         """The table `runs`, oldest first."""
         return self.table("SELECT * FROM runs ORDER BY started_at, run_id")
+
+    def activation_frequency(
+        self, run_id: str, *, tau: float = DEFAULT_TAU, category: str | None = None
+    ) -> "pa.Table":
+        """How often each head and FFN of a run is in a route at `tau`, so far.
+
+        Columns: layer, component (head or ffn), index, n_targets, n_in_route, share,
+        standard_error.
+        """
+        from .activation import activation_frequency
+
+        return activation_frequency(self, run_id, tau=tau, category=category)
 
     def files(self, run_id: str, table: str, prompt_id: int | None = None) -> list[str]:
         """The committed files of a run's table; with a prompt, the one it is in."""

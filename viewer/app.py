@@ -1,9 +1,13 @@
 """One session of the viewer: its Selection, its pages and the address bar.
 
 The Selection is the only state. Pages stay mounted and are shown or hidden, which is
-several times faster than building them anew.
+several times faster than building them anew. About every second the session asks the
+pulse for what is new in the store; the front page then shows it. A prediction stays as
+it is, for nothing of it can change, but one that was not there yet may come.
 """
 
+import time
+from collections.abc import Callable
 from html import escape
 from threading import RLock
 from typing import Any
@@ -13,11 +17,12 @@ import panel_material_ui as pmu
 from panel_material_ui.template.base import Page
 
 from flowglass.store.errors import StoreError
-from flowglass.store.store import Store
 
+from .activation_map import ActivationMap
 from .prediction import Row
 from .prediction_page import PredictionPage
 from .prompts_page import PromptsPage
+from .pulse import Pulse
 from .runs_table import RunsTable
 from .selection import Selection
 from .theme import NOTE_STYLE, material_theme, stylesheet
@@ -25,6 +30,9 @@ from .trail import Trail
 from .url_state import UrlState
 
 NAME = "flowglass"
+TICK_MS = 1000
+"""How often a session asks for what is new, which costs nothing if nothing is."""
+
 SHOWN_BY = ["run", "prompt", "search", "dataset", "category", "sort", "page"]
 """What of the Selection decides which page is shown, and the list on the first."""
 
@@ -44,24 +52,35 @@ HEAD_STYLE = {
 class App:
     """What one reader sees; `page` is what Panel serves."""
 
-    def __init__(self, store: Store, *, path: str, query: str = "") -> None:
-        self._store = store
+    def __init__(self, pulse: Pulse, *, path: str, query: str = "") -> None:
+        self._pulse = pulse
+        self._store = pulse.store
         self._path = path
         self._lock = RLock()  # a session's events run in several threads
+        self._seen = pulse.n_changes
+        self._following = False
+        self._listed = ""  # the run whose prompts are listed
         self.selection = Selection()
         self.selection.load(query)
         self._url = UrlState(self.selection)
         self._trail = Trail(on_open=self._go_back)
         self._runs = RunsTable(self.selection)
-        self._prompts = PromptsPage(store, self.selection)
-        self._prediction = PredictionPage(store, self.selection)
+        self._map = ActivationMap(pulse)
+        self._prompts = PromptsPage(self._store, self.selection)
+        self._prediction = PredictionPage(self._store, self.selection)
         self._note = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=(16, 0))
+        self._trouble = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=(0, 14))
         self._front = self._build_front()
         self.page = self._build_page()
         self.page.param.watch(self._toggle_theme, "dark_theme")
         self.selection.param.watch(self._apply_theme, "theme")
         self.selection.param.watch(self._update, SHOWN_BY)
         self._update()
+        self._pulse.ask()
+        document = pn.state.curdoc
+        if document is not None and document.session_context is not None:
+            # Bokeh's own: it holds the document while it runs, so figures may change.
+            document.add_periodic_callback(self._tick_if_loaded, TICK_MS)
 
     def _build_front(self) -> pn.Column:
         self._refresh = pmu.Button(
@@ -69,19 +88,22 @@ class App:
             icon="refresh",
             variant="text",
             margin=0,
-            on_click=self._update,
+            on_click=lambda _: self._pulse.ask(),
         )
         return pn.Column(
             pn.FlexBox(
                 pmu.Typography("Runs", variant="h6", margin=0),
+                self._trouble,
                 self._refresh,
                 justify_content="space-between",
+                flex_wrap="nowrap",
                 align_items="center",
                 sizing_mode="stretch_width",
                 margin=0,
             ),
             self._runs.root,
             self._note,
+            self._map.root,
             self._prompts.root,
             sizing_mode="stretch_width",
             margin=(14, 24, 24, 24),
@@ -99,7 +121,7 @@ class App:
             sx=HEAD_STYLE,
         )
         detach_busy(page)
-        self._prediction.set_dark(page.dark_theme)
+        self._paint(page.dark_theme)
         return page
 
     def _toggle_theme(self, *_: object) -> None:
@@ -107,36 +129,84 @@ class App:
 
     def _apply_theme(self, *_: object) -> None:
         self.page.dark_theme = self.selection.theme == "dark"
-        self._prediction.set_dark(self.page.dark_theme)
+        self._paint(self.page.dark_theme)
 
-    def _update(self, *_: object) -> None:
-        """Show what the Selection says, with whatever was committed meanwhile."""
+    def _paint(self, dark: bool) -> None:
+        """Tell what is no CSS: the canvases."""
+        self._prediction.set_dark(dark)
+        self._map.set_dark(dark)
+
+    def _tick_if_loaded(self) -> None:
+        # What changes between the page and its websocket is lost.
+        if pn.state.loaded:
+            self._tick()
+
+    def _tick(self) -> None:
+        """Show what is new since the last tick; runs on the server's event loop, so it
+        waits for nothing, not for another event of this session either."""
+        changes = self._pulse.beat()
+        shown = self._front.visible or self._prediction.is_missing
+        if not shown or self._following:
+            return
+        if self._seen != changes:
+            self._following = True
+            in_background(self._follow)
+        elif self._lock.acquire(blocking=False):
+            try:
+                self._runs.tick(self._pulse.runs, now=time.time())
+            finally:
+                self._lock.release()
+        self._map.tick()
+
+    def _follow(self) -> None:
+        """The store has changed: the front page shows that, where it is."""
+        try:
+            with self._lock:
+                if self._front.visible or self._prediction.is_missing:
+                    self._update(following=True)
+        finally:
+            self._following = False
+
+    def _update(self, *_: object, following: bool = False) -> None:
+        """Show what the Selection says; `following`: which is what it said before."""
         with self._lock:
             try:
-                self._show()
+                self._show(following)
             except StoreError as error:  # its message is meant for the reader
                 self._note.object = escape(str(error))
                 self._note.visible = True
+                self._map.turn_to(None)
                 self._prompts.root.visible = False
+                self._listed = ""
                 self._turn_to(self._front, title=NAME)
 
-    def _show(self) -> None:
-        self._store.refresh()
-        runs = self._store.runs().to_pylist()
+    def _show(self, following: bool) -> None:
+        self._seen = self._pulse.n_changes
+        there = self._pulse.runs
+        runs = [run for run in self._store.runs().to_pylist() if run["run_id"] in there]
         runs.sort(key=lambda run: run["started_at"], reverse=True)
-        run = chosen_run(runs, self.selection.run)
+        # A run that began meanwhile does not take the place of the one that is read.
+        kept = self._listed if following else ""
+        run = chosen_run(runs, self.selection.run or kept)
         if run is not None and self.selection.prompt is not None:
             self._show_prediction(run, self.selection.prompt)
         else:
-            self._show_front(runs, run)
+            self._show_front(runs, run, kept)
 
-    def _show_front(self, runs: list[Row], run: Row | None) -> None:
-        self._runs.show(runs, run)
+    def _show_front(self, runs: list[Row], run: Row | None, kept: str) -> None:
+        """The front page; the list of the run `kept` goes on where it is."""
+        listed = run if run and run["n_prompts"] else None
+        self._listed = listed["run_id"] if listed else ""
+        self._runs.show(runs, run, self._pulse.runs, now=time.time())
         self._note.object = note_of(runs, run, self.selection.run, self._path)
         self._note.visible = bool(self._note.object)
-        self._prompts.root.visible = bool(run and run["n_prompts"])
-        if run and run["n_prompts"]:
-            self._prompts.show(run)
+        self._trouble.object = escape(self._pulse.trouble)
+        self._map.turn_to(listed)
+        self._prompts.root.visible = listed is not None
+        if listed and self._listed == kept:
+            self._prompts.follow(listed)
+        elif listed:
+            self._prompts.show(listed)
         self._trail.param.update(labels=[NAME], links=[""], note="")
         self._turn_to(self._front, title=NAME)
 
@@ -183,8 +253,16 @@ def note_of(runs: list[Row], run: Row | None, wanted: str, path: str) -> str:
     sweep = f"flowglass sweep --model M --data D --store {path}"
     return (
         f"This {what} has no finished prompts yet. Fill it with "
-        f"<code>{escape(sweep)}</code>, then refresh."
+        f"<code>{escape(sweep)}</code>: they are shown as they come."
     )
+
+
+def in_background(job: Callable[[], None]) -> None:
+    """Run a job of this session in a thread of Panel's, where it has any."""
+    if pn.config.nthreads is None:
+        job()
+    else:
+        pn.state.execute(job, schedule="thread")
 
 
 def detach_busy(page: Page) -> None:

@@ -1,5 +1,7 @@
 // A table of one page of rows: links that open in a tab, heads that sort, aligned figures.
 // Every value is set as text: tokens and prompts are other people's.
+// What is redrawn replaces only the cells that differ, so that a table which follows a
+// sweep keeps the reader's focus, text selection and place.
 const STYLE = `
   .frame { overflow-x: auto }
   table { font: 13px/1.45 Roboto, system-ui, sans-serif; color: var(--fg-text);
@@ -23,6 +25,9 @@ const STYLE = `
   .muted { color: var(--fg-muted) }
   .good { color: var(--fg-good) }
   .bad { color: var(--fg-bad) }
+  .bar::after { content: ""; display: block; height: 3px; margin: 2px 0 -5px;
+    border-radius: 2px; background: linear-gradient(var(--fg-accent), var(--fg-accent))
+    no-repeat var(--fg-line); background-size: var(--full, 0%) 100% }
   tbody tr.open { cursor: pointer }
   tbody tr.open:hover, tbody tr[aria-current] { background: var(--fg-raised) }
   tbody tr[aria-current] td:first-child { box-shadow: inset 3px 0 0 var(--fg-accent) }
@@ -63,14 +68,16 @@ export function render({ model, el }) {
     head.append(button)
     return head
   }
-  const cellOf = (column, value, link, tone) => {
+  const cellOf = (column, value, link, tone, share) => {
     const cell = element("td", undefined, column.align)
     const text = value ?? ""
-    const inner = element(link ? "a" : "div", text, [column.kind, tone].filter(Boolean).join(" "))
+    const kind = column.kind === "bar" && share === undefined ? "" : column.kind
+    const inner = element(link ? "a" : "div", text, [kind, tone].filter(Boolean).join(" "))
     if (link) inner.href = link
     // Tab stops once a row.
     if (link && column !== model.columns[0]) inner.tabIndex = -1
     if (text.length > 12) inner.title = text
+    if (share !== undefined) inner.style.setProperty("--full", `${100 * share}%`)
     cell.append(inner)
     return cell
   }
@@ -78,7 +85,8 @@ export function render({ model, el }) {
     const made = element("tr")
     const link = model.links[index]
     const columns = model.columns
-    made.append(...columns.map((column, c) => cellOf(column, row[c], link, model.tones[index]?.[c])))
+    made.append(...columns.map((column, c) =>
+      cellOf(column, row[c], link, model.tones[index]?.[c], model.shares[index]?.[c])))
     if (index === model.current) made.setAttribute("aria-current", "true")
     if (!link) return made
     made.className = "open"
@@ -89,27 +97,52 @@ export function render({ model, el }) {
     })
     return made
   }
+  const table = element("table")
+  const [head, body] = [element("thead"), element("tbody")]
+  const heads = element("tr")
+  const nothing = element("div", "", "empty")
+  if (model.label) table.setAttribute("aria-label", model.label)
+  if (model.caption) table.append(element("caption", model.caption))
+  table.style.minWidth = `${model.narrowest}px`
+  head.append(heads)
+  table.append(head, body)
+  frame.append(table, nothing)
+
+  // The first differing depth is replaced: a cell of a row that stays, or all of a row.
+  const settle = (old, made) => {
+    if (old.isEqualNode(made)) return
+    if (old.className !== made.className || old.cells.length !== made.cells.length) {
+      old.replaceWith(made)
+      return
+    }
+    old.toggleAttribute("aria-current", false)
+    if (made.hasAttribute("aria-current")) old.setAttribute("aria-current", "true")
+    const cells = [...made.cells]
+    ;[...old.cells].forEach((cell, c) => {
+      if (!cell.isEqualNode(cells[c])) cell.replaceWith(cells[c])
+    })
+  }
   const draw = () => {
-    const table = element("table")
-    table.style.minWidth = `${model.narrowest}px`
-    if (model.label) table.setAttribute("aria-label", model.label)
-    if (model.caption) table.append(element("caption", model.caption))
-    const [head, body] = [element("thead"), element("tbody")]
-    const heads = element("tr")
-    heads.append(...model.columns.map(headOf))
-    head.append(heads)
-    body.append(...model.rows.map(rowOf))
-    table.append(head, body)
-    frame.replaceChildren(table)
-    if (!model.rows.length) frame.append(element("div", model.empty, "empty"))
-    frame.dataset.rows = model.rows.length
+    const columns = model.columns.map(headOf)
+    const same = columns.length === heads.cells.length &&
+      columns.every((column, c) => column.isEqualNode(heads.cells[c]))
+    if (!same) heads.replaceChildren(...columns)
+    const rows = model.rows.map(rowOf)
+    while (body.rows.length > rows.length) body.lastChild.remove()
+    rows.forEach((row, index) => {
+      if (index < body.rows.length) settle(body.rows[index], row)
+      else body.append(row)
+    })
+    nothing.textContent = model.empty
+    nothing.hidden = rows.length > 0
+    frame.dataset.rows = rows.length
   }
   let due = false
   const later = () => {
     if (!due) requestAnimationFrame(() => { due = false; draw() })
     due = true
   }
-  for (const name of ["columns", "rows", "links", "tones", "sort", "current", "empty"]) {
+  for (const name of ["columns", "rows", "links", "tones", "shares", "sort", "current", "empty"]) {
     model.on(name, later)
   }
   draw()

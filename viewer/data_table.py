@@ -20,7 +20,7 @@ class Column:
     align: str = ""
     """`right` for figures, `centre` for marks."""
     kind: str = ""
-    """`token` is set in monospace, `muted` recedes."""
+    """`token` is set in monospace, `muted` recedes, `bar` has one under its text."""
     sortable: bool = False
     hint: str = ""
 
@@ -35,6 +35,9 @@ class DataTable(JSComponent):
     rows = param.List([], doc="A list of texts for each row.")
     links = param.List([], doc="The address each row opens; none: not clickable.")
     tones = param.List([], doc="For each row, `good` or `bad` by column number.")
+    shares = param.List(
+        [], doc="For each row, how full its bars are, 0 to 1, likewise."
+    )
     sort = param.String("", doc="Name of the sorted column; a leading - means down.")
     current = param.Integer(-1, doc="The highlighted row.")
     label = param.String("", doc="What the table holds, for a screen reader.")

@@ -1,6 +1,8 @@
 """The prompts of a run: search, filter, sort, page; a click opens a prediction.
 
-Every page is cut in the store, so 100,000 prompts cost what ten do.
+Every page is cut in the store, so 100,000 prompts cost what ten do. While a sweep goes
+on, rows that a reader sees stay where they are: new ones are added below them, or else
+offered.
 """
 
 from functools import partial
@@ -77,11 +79,20 @@ class PromptsPage:
         }
         self._pager = pmu.Pagination(count=1, value=0, margin=(12, 0, 0, 0))
         self._note = pn.pane.HTML(stylesheets=[COUNT_STYLE], margin=0)
+        self._news = pmu.Button(
+            label="Show new prompts",
+            variant="text",
+            size="small",
+            margin=0,
+            on_click=self._show_news,
+        )
+        self._offer(False)
         self.root = pn.Column(
             pn.FlexBox(
                 pmu.Typography("Prompts", variant="h6", margin=(0, 6, 0, 0)),
                 *self._filters.values(),
                 self._note,
+                self._news,
                 align_items="center",
                 gap="14px",
                 margin=(26, 0, 12, 0),
@@ -107,6 +118,27 @@ class PromptsPage:
         self._run = run
         self._fill_filters(run)
         self._fill_list(run["run_id"])
+
+    def follow(self, run: Row) -> None:
+        """New prompts of the run that is listed have come."""
+        self._run = run
+        self._fill_filters(run)
+        before = self._prompt_ids
+        n_prompts = self._count(run["run_id"])
+        rows = self._read(run["run_id"], n_prompts)
+        if [row["prompt_id"] for row in rows][: len(before)] == before:
+            self._put(rows, n_prompts)
+        else:
+            self._tell(n_prompts)
+            self._offer(True)
+
+    def _show_news(self, *_: object) -> None:
+        if self._run is not None:
+            self.show(self._run)
+
+    def _offer(self, offered: bool) -> None:
+        """Offer the list as it would be now; the button keeps its room."""
+        self._news.styles = {"visibility": "visible" if offered else "hidden"}
 
     def _filter_changed(self, key: str, event: Event) -> None:
         wanted = event.new or ""
@@ -153,34 +185,48 @@ class PromptsPage:
         }
 
     def _fill_list(self, run_id: str) -> None:
-        selection = self._selection
         n_prompts = self._count(run_id)
-        n_pages = max(1, -(-n_prompts // PAGE_SIZE))
-        self._page = min(selection.page, n_pages)
-        column = selection.sort.removeprefix("-")
-        sort = selection.sort if column in SORTABLE else ""
-        rows = queries.prompts(
+        self._put(self._read(run_id, n_prompts), n_prompts)
+
+    def _read(self, run_id: str, n_prompts: int) -> list[Row]:
+        """The rows of the page that is chosen, of so many prompts."""
+        self._page = min(self._selection.page, pages(n_prompts))
+        sort = self._sorted_by()
+        rows: list[Row] = queries.prompts(
             self._store,
             run_id,
             **self._wanted(),
-            sort=column if sort else "prompt_id",
+            sort=sort.removeprefix("-") or "prompt_id",
             descending=sort.startswith("-"),
             limit=PAGE_SIZE,
             offset=(self._page - 1) * PAGE_SIZE,
         ).to_pylist()
+        return rows
+
+    def _sorted_by(self) -> str:
+        """The order that is asked for; none if it is of a column that there is not."""
+        sort = self._selection.sort
+        return sort if sort.removeprefix("-") in SORTABLE else ""
+
+    def _put(self, rows: list[Row], n_prompts: int) -> None:
         self._prompt_ids = [row["prompt_id"] for row in rows]
-        self._pager.param.update(count=n_pages, visible=n_pages > 1)
-        self._pager.value = (
-            self._page - 1
-        )  # the count bounds it, so the count goes first
-        n_all = sum(row["n_prompts"] for row in self._groups)
-        self._note.object = counted(n_prompts, n_all)
+        self._tell(n_prompts)
+        self._offer(False)
         self._table.param.update(
             rows=[cells(row) for row in rows],
             tones=[tones(row) for row in rows],
-            sort=sort,
+            sort=self._sorted_by(),
         )
         self._link()
+
+    def _tell(self, n_prompts: int) -> None:
+        """How many prompts and pages there are."""
+        n_pages = pages(n_prompts)
+        self._pager.param.update(count=n_pages, visible=n_pages > 1)
+        # The count bounds it, so the count goes first.
+        self._pager.value = self._page - 1
+        n_all = sum(row["n_prompts"] for row in self._groups)
+        self._note.object = counted(n_prompts, n_all)
 
     def _link(self, *_: object) -> None:
         query = self._selection.query
@@ -195,6 +241,11 @@ class PromptsPage:
         self._selection.param.update(
             run=self._run["run_id"], prompt=self._prompt_ids[index], target=None
         )
+
+
+def pages(n_prompts: int) -> int:
+    """How many pages so many prompts make; one if there are none."""
+    return max(1, -(-n_prompts // PAGE_SIZE))
 
 
 def counted(n_listed: int, n_all: int) -> str:

@@ -1,6 +1,9 @@
-"""The runs of a store, one of which is looked at."""
+"""The runs of a store, how far each is, and which of them is looked at."""
 
+from collections.abc import Mapping
 from datetime import datetime
+
+from flowglass.store.throughput import Going, Pace, Progress, pace, rate_said, rest_said
 
 from .data_table import Column, DataTable
 from .prediction import Row
@@ -8,20 +11,35 @@ from .selection import Selection
 
 COLUMNS = (
     Column("run_id", "Run"),
-    Column("model", "Model", width="14%"),
-    Column("datasets", "Datasets", width="18%"),
-    Column("n_prompts", "Prompts", width="92px", align="right"),
+    Column("model", "Model", width="11%"),
+    Column("datasets", "Datasets", width="12%"),
+    Column(
+        "n_prompts",
+        "Prompts",
+        width="138px",
+        align="right",
+        kind="bar",
+        hint="Done of all, the quarantined included",
+    ),
     Column(
         "n_quarantined",
         "Quarantined",
-        width="104px",
+        width="100px",
         align="right",
         hint="Prompts set aside; the table `quarantine` says why",
     ),
-    Column("n_tokens", "Tokens", width="112px", align="right"),
-    Column("status", "Status", width="96px"),
-    Column("started_at", "Started, UTC", width="148px", align="right"),
+    Column("n_tokens", "Tokens", width="104px", align="right"),
+    Column("status", "Status", width="82px"),
+    Column(
+        "pace",
+        "Pace",
+        width="194px",
+        kind="muted",
+        hint="Tokens a second over the last minutes, and what is left at that rate",
+    ),
+    Column("started_at", "Started, UTC", width="134px", align="right"),
 )
+BAR = str([column.name for column in COLUMNS].index("n_prompts"))
 
 
 class RunsTable:
@@ -29,49 +47,96 @@ class RunsTable:
 
     def __init__(self, selection: Selection) -> None:
         self._selection = selection
-        self._run_ids: list[str] = []
+        self._runs: list[Row] = []
         self.root = DataTable(
             COLUMNS,
             on_open=self._choose,
             label="Runs",
             empty="No runs yet.",
-            narrowest=1040,
+            narrowest=1160,
             sizing_mode="stretch_width",
             styles={"max-height": "264px", "overflow-y": "auto"},
             margin=0,
         )
 
-    def show(self, runs: list[Row], current: Row | None) -> None:
-        """List the runs and mark the current one."""
-        self._run_ids = [run["run_id"] for run in runs]
+    def show(
+        self,
+        runs: list[Row],
+        current: Row | None,
+        progress: Mapping[str, Progress],
+        *,
+        now: float,
+    ) -> None:
+        """List the runs, how far they are by now, and mark the current one."""
+        self._runs = runs
         self.root.param.update(
-            rows=[cells(run) for run in runs],
             links=[
-                self._selection.query(run=run_id, **FRESH) for run_id in self._run_ids
+                self._selection.query(run=run["run_id"], **FRESH) for run in self._runs
             ],
             current=runs.index(current) if current else -1,
+            **rows_of(runs, progress, now),
         )
+
+    def tick(self, progress: Mapping[str, Progress], *, now: float) -> None:
+        """The same runs a moment later: what is left runs down."""
+        if all(run["run_id"] in progress for run in self._runs):
+            self.root.param.update(**rows_of(self._runs, progress, now))
 
     def _choose(self, index: int) -> None:
         # Filters of another run's datasets would leave an unexplained empty list.
-        self._selection.param.update(run=self._run_ids[index], **FRESH)
+        self._selection.param.update(run=self._runs[index]["run_id"], **FRESH)
 
 
 FRESH = {"prompt": None, "target": None, "dataset": "", "category": "", "page": 1}
 
 
-def cells(run: Row) -> list[str]:
+def rows_of(
+    runs: list[Row], progress: Mapping[str, Progress], now: float
+) -> dict[str, list[object]]:
+    """What the table shows of the runs."""
+    of = [progress[run["run_id"]] for run in runs]
+    return {
+        "rows": [
+            cells(run, each, pace(each, now=now))
+            for run, each in zip(runs, of, strict=True)
+        ],
+        "shares": [bar(each) for each in of],
+    }
+
+
+def bar(progress: Progress) -> dict[str, float]:
+    """How full the bar is, by its column; a complete run needs none."""
+    if progress.status == "complete":
+        return {}
+    return {BAR: round(progress.n_done / max(1, progress.n_all), 3)}
+
+
+def cells(run: Row, progress: Progress, at: Pace) -> list[str]:
     """What the table says of a run, column by column."""
+    done = f"{progress.n_done:,}"
     return [
         run["run_id"],
         run["model"],
         ", ".join(run["datasets"]),
-        f"{run['n_prompts']:,}",
-        f"{run['n_quarantined']:,}" if run["n_quarantined"] else "",
-        f"{run['n_tokens']:,}",
-        run["status"],
+        done if progress.n_done == progress.n_all else f"{done} / {progress.n_all:,}",
+        f"{progress.n_quarantined:,}" if progress.n_quarantined else "",
+        f"{progress.n_tokens:,}",
+        "running" if isinstance(at, Going) else progress.status,
+        pace_said(at),
         minute(run["started_at"]),
     ]
+
+
+def pace_said(at: Pace) -> str:
+    """Rate and time left in a few words.
+
+    >>> pace_said(Going(1234.5, 200.0))
+    '1,234 tok/s · 3 min left'
+    """
+    rate = rate_said(at)
+    return " · ".join(
+        part for part in (rate and f"{rate} tok/s", rest_said(at)) if part
+    )
 
 
 def minute(time: datetime) -> str:

@@ -11,6 +11,7 @@ from flowglass.store.store import Store
 
 from .address import LOOPBACK, allowed_origins
 from .app import App
+from .pulse import Pulse
 
 THREADS = 4
 """A slow question of one reader does not hold up another's."""
@@ -30,19 +31,20 @@ def serve(store: Store, *, path: str, host: str, port: int, open_browser: bool) 
     )
     if host not in LOOPBACK:
         print("Anyone who can reach this machine can read the store.", flush=True)
-    pn.serve(
-        session(store, path),
-        address=host,
-        port=port,
-        websocket_origin=origins,
-        show=open_browser,
-        verbose=False,
-        title="flowglass",
-        unused_session_lifetime=PATIENCE_MS,
-    )
+    with Pulse(store) as pulse:
+        pn.serve(
+            session(pulse, path),
+            address=host,
+            port=port,
+            websocket_origin=origins,
+            show=open_browser,
+            verbose=False,
+            title="flowglass",
+            unused_session_lifetime=PATIENCE_MS,
+        )
 
 
-def session(store: Store, path: str) -> Callable[[], Any]:
+def session(pulse: Pulse, path: str) -> Callable[[], Any]:
     """What Panel calls for every reader who opens the page."""
 
     def build() -> Any:
@@ -52,7 +54,7 @@ def session(store: Store, path: str) -> Callable[[], Any]:
         assert document is not None
         document.template_variables["dist_url"] = LOCAL_DIST
         location = pn.state.location
-        return App(store, path=path, query=location.search if location else "").page
+        return App(pulse, path=path, query=location.search if location else "").page
 
     return build
 

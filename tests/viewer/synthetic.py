@@ -6,19 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from flowglass.store.importance import importance
+from flowglass.store.rollup import component_stats
 from flowglass.store.run import Plan, RunWriter
-from flowglass.store.schema import DEFAULT_TAU, TABLES
+from flowglass.store.schema import COMPONENTS, DEFAULT_TAU, KINDS, TABLES
 
 from .synthetic_corpus import MadeUpPrompt, make_prompt_row, make_target, make_tokens
 from .synthetic_flow import Row, Shape, make_edges, make_routes
 
-MADE = ("prompts", "tokens", "edges", "targets", "routes")
+MADE = ("prompts", "tokens", "edges", "targets", "routes", "importance")
 
 
 def rows_of(prompts: Sequence[MadeUpPrompt], shape: Shape) -> dict[str, list[Row]]:
-    """Rows by table: prompts, tokens, edges, targets and routes."""
+    """Rows by table: those of `MADE`."""
     found: dict[str, list[Row]] = {name: [] for name in MADE}
     for prompt in prompts:
         tokens = make_tokens(prompt)
@@ -32,9 +35,25 @@ def rows_of(prompts: Sequence[MadeUpPrompt], shape: Shape) -> dict[str, list[Row
             ("tokens", _rows(tokens)),
             ("edges", edges),
             ("routes", routes),
+            ("importance", importance_of(routes, target["target"])),
         ):
             found[name] += [{"prompt_id": prompt.prompt_id, **row} for row in rows]
     return found
+
+
+def importance_of(routes: list[Row], target: int) -> list[Row]:
+    """The rows of `importance` but for prompt_id, by the store's own sums."""
+    found = importance(
+        target=np.full(len(routes), target),
+        layer=np.array([row["layer"] for row in routes]),
+        kind=np.array([KINDS.index(row["kind"]) for row in routes]),
+        head=np.array([row["head"] or 0 for row in routes]),
+        contribution=np.array([row["contribution"] for row in routes]),
+        survives_at=np.array([row["survives_at"] for row in routes]),
+    )
+    columns = {name: values.tolist() for name, values in vars(found).items()}
+    columns["component"] = [COMPONENTS[place] for place in columns["component"]]
+    return _rows(columns)
 
 
 def _rows(columns: dict[str, list[Any]]) -> list[Row]:
@@ -91,16 +110,24 @@ def commit_shard(
     writer: RunWriter, shard: int, prompts: Sequence[MadeUpPrompt], shape: Shape
 ) -> None:
     """Commit one shard's tables."""
-    rows = rows_of(prompts, shape)
+    tables = {
+        name: pa.Table.from_pylist(
+            sorted(found, key=lambda row: _order(row, TABLES[name].sort)),
+            schema=TABLES[name].schema,
+        )
+        for name, found in rows_of(prompts, shape).items()
+    }
+    tables["component_stats"] = component_stats(
+        tables["prompts"],
+        tables["targets"],
+        tables["importance"],
+        n_layers=shape.layers,
+        n_heads=shape.heads,
+        cutoff=shape.cutoff,
+    )
     writer.commit(
         shard,
-        {
-            name: pa.Table.from_pylist(
-                sorted(found, key=lambda row: _order(row, TABLES[name].sort)),
-                schema=TABLES[name].schema,
-            )
-            for name, found in rows.items()
-        },
+        tables,
         prompt_ids=[prompt.prompt_id for prompt in prompts],
         info={
             "n_prompts": len(prompts),

@@ -1,8 +1,10 @@
 """A session without a browser: the Selection leads, the pages follow."""
 
 import gc
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import panel as pn
@@ -13,6 +15,7 @@ from flowglass.store.run import RunWriter
 from flowglass.store.store import Store
 from flowglass.viewer.app import App
 from flowglass.viewer.prompts_page import PAGE_SIZE
+from flowglass.viewer.pulse import Pulse
 
 from .conftest import PARALLEL, TINY
 from .synthetic import commit_shard, plan_of, write_run
@@ -23,13 +26,50 @@ from .synthetic_flow import Shape
 @pytest.fixture(scope="module")
 def store(store_path: Path) -> Iterator[Store]:
     """The made-up store."""
-    with open_store(store_path) as opened:
-        yield opened
+    with open_store(store_path) as there:
+        yield there
+
+
+PULSES: list[Pulse] = []
+"""Those that the test began; they end before their store is closed."""
+
+
+@pytest.fixture(autouse=True)
+def pulses() -> Iterator[None]:
+    """End them with the test."""
+    yield
+    end_pulses()
+
+
+def end_pulses() -> None:
+    while PULSES:
+        PULSES.pop().__exit__(None, None, None)
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Store]:
+    """A store of the test's own."""
+    with open_store(root) as store:
+        try:
+            yield store
+        finally:
+            end_pulses()
 
 
 def app_on(store: Store, query: str = "") -> App:
     """A session that opened an address."""
-    return App(store, path="runs/", query=query)
+    PULSES.append(Pulse(store))
+    return App(PULSES[-1], path="runs/", query=query)
+
+
+def tick_until(app: App, came: Callable[[], bool]) -> None:
+    """Let seconds pass for a session, until something has come."""
+    deadline = time.monotonic() + 30
+    while not came() and time.monotonic() < deadline:
+        app._pulse.ask()
+        app._tick()
+        time.sleep(0.01)
+    assert came()
 
 
 def listed(app: App) -> list[str]:
@@ -133,7 +173,8 @@ def test_any_token_can_be_the_target(store: Store) -> None:
     assert app.selection.target == 5
     assert page._graph.target == 5
     assert "at position 5" in page._words.object
-    assert all(int(row[3].split()[0]) <= 5 for row in page._attention.rows)
+    attention, _, _ = page._inspector.above.sections
+    assert all(int(row[3].split()[0]) <= 5 for row in attention.rows)
 
 
 def test_the_tables_follow_the_threshold(store: Store) -> None:
@@ -144,8 +185,8 @@ def test_the_tables_follow_the_threshold(store: Store) -> None:
     page._graph.threshold = 0.2
 
     assert app.selection.threshold == 0.2
-    rows = page._attention.rows + page._ffn.rows
-    assert all(float(row[-1]) >= 0.2 for row in rows)
+    attention, ffn, _ = page._inspector.above.sections
+    assert all(row[-1] > 0.2 for row in [*attention.rows, *ffn.rows])
 
 
 def test_a_parallel_block_has_no_middle_state(store: Store) -> None:
@@ -158,27 +199,85 @@ def test_a_parallel_block_has_no_middle_state(store: Store) -> None:
 def test_the_slider_starts_where_the_store_does(tmp_path: Path) -> None:
     """Below the run's cutoff nothing is stored, so nothing is offered."""
     write_run(tmp_path / "runs", "coarse", [make_prompt(0)], Shape(cutoff=0.05))
-    with open_store(tmp_path / "runs") as store:
+    with opened(tmp_path / "runs") as store:
         app = app_on(store, "?prompt=0")
         assert app._prediction._graph.lowest == 0.05
         assert app._prediction._graph.threshold == 0.05
 
 
-def test_new_commits_appear_on_refresh(tmp_path: Path) -> None:
+def test_new_commits_appear_by_themselves(tmp_path: Path) -> None:
     """A store that is being written says so while it is empty, then fills."""
     prompts = [make_prompt(i) for i in range(2)]
     plan = plan_of("growing", Shape(), n_prompts=2, n_shards=2)
     writer = RunWriter(tmp_path / "runs", plan)
-    with open_store(tmp_path / "runs") as store:
+    with opened(tmp_path / "runs") as store:
         app = app_on(store)
         assert "no finished prompts yet" in app._note.object
         assert not app._prompts.root.visible
 
         for shard, prompt in enumerate(prompts):
             commit_shard(writer, shard, [prompt], Shape())
-            app._refresh.clicks += 1
-            assert len(listed(app)) == shard + 1
+            tick_until(app, lambda n=shard + 1: len(listed(app)) == n)
         assert not app._note.visible
+
+
+def test_a_run_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
+    """Done of all with a bar, running, its rate; then when nothing has come lately."""
+    prompts = [make_prompt(i) for i in range(8)]
+    write_run(tmp_path / "runs", "going", prompts, Shape(), per_shard=2, unfinished=1)
+    with opened(tmp_path / "runs") as store:
+        app = app_on(store)
+        cells = app._runs.root.rows[0]
+        assert cells[3] == "6 / 8"
+        assert cells[6] == "running"
+        assert cells[7].endswith(" left")
+        assert app._runs.root.shares == [{"3": 0.75}]
+
+        app._runs.tick(app._pulse.runs, now=time.time() + 720)
+
+        assert app._runs.root.rows[0][6:8] == ["partial", "no shard for 12 min"]
+
+
+def test_the_map_shows_what_the_store_counts(store: Store) -> None:
+    """A cell for each head and FFN, before there are numbers too."""
+    app = app_on(store)
+    data = app._map._cells.data
+    assert len(data["x"]) == 4 * 5
+    assert set(data["share"]) == {"no targets yet"}
+
+    tick_until(app, lambda: "40 targets" in app._map._note.object)
+
+    counted = store.activation_frequency(TINY).to_pylist()
+    data = app._map._cells.data
+    assert data["share"] == [f"{100 * row['share']:.1f} %" for row in counted]
+    assert data["name"][-2:] == ["Layer 3 · head 3", "Layer 3 · FFN"]
+    assert "40 targets, all prompts" in app._map._note.object
+
+
+def test_the_map_is_of_the_run_that_is_chosen(store: Store) -> None:
+    """Another shape, another frame, and nothing of the first run in between."""
+    app = app_on(store)
+    tick_until(app, lambda: "40 targets" in app._map._note.object)
+
+    app.selection.run = PARALLEL
+
+    assert "40 targets" not in app._map._note.object
+    assert len(app._map._cells.data["x"]) == 2 * 5
+    tick_until(app, lambda: "3 targets" in app._map._note.object)
+
+
+@pytest.mark.parametrize(("cutoff", "said"), [(0.05, "threshold 0.08"), (0.09, None)])
+def test_the_map_counts_where_the_run_can(
+    tmp_path: Path, cutoff: float, said: str | None
+) -> None:
+    """A coarse run at the next threshold; a coarser one has no map."""
+    write_run(tmp_path / "runs", "coarse", [make_prompt(0)], Shape(cutoff=cutoff))
+    with opened(tmp_path / "runs") as store:
+        app = app_on(store)
+        assert app._map.root.visible is (said is not None)
+        if said is not None:
+            tick_until(app, lambda: "1 target, all" in app._map._note.object)
+            assert said in app._map._note.object
 
 
 def test_a_closed_session_leaves_nothing_behind(store: Store) -> None:

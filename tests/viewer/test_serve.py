@@ -16,6 +16,7 @@ from flowglass.store.errors import StoreError
 from flowglass.viewer.address import allowed_origins, check_free
 from flowglass.viewer.cli import view
 from flowglass.viewer.errors import ViewError
+from flowglass.viewer.pulse import Pulse
 from flowglass.viewer.serve import session
 
 
@@ -69,8 +70,12 @@ def test_no_origin_is_a_wildcard() -> None:
 def test_a_session_made_anew_stays_on_this_machine(store_path: Path) -> None:
     """A websocket that comes late gets a new document, which Panel never patches."""
     document = Document()
-    with open_store(store_path) as store, set_curdoc(document):
-        page = session(store, "runs/")()
+    with (
+        open_store(store_path) as store,
+        Pulse(store) as pulse,
+        set_curdoc(document),
+    ):
+        page = session(pulse, "runs/")()
         root = page.get_root(document)
         sheets = [sheet.url for sheet in root.select({"type": ImportedStyleSheet})]
 

@@ -1,135 +1,34 @@
-"""Shards on the workers of a Dask cluster, started here or there already.
-
-A task carries the prompts of a shard to a worker, which has loaded the model when its
-first task came, commits the rows to the store itself and sends back a small record. Few
-tasks are out at once, whatever the size of the sweep. A worker that dies is replaced by
-Dask, and its shard done by another; what that one does differently, see `run_shard`.
-"""
+"""Dask clusters: one that is started on this machine, or one that is there."""
 
 import logging
 import os
-import signal
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError
+import socket
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
-from typing import Any
 
 import dask.config
 import torch
-from distributed import (
-    Client,
-    Future,
-    KilledWorker,
-    Nanny,
-    Scheduler,
-    SpecCluster,
-    Worker,
-    WorkerPlugin,
-    as_completed,
-    get_worker,
-    wait,
-)
-from distributed.client import FuturesCancelledError
+from distributed import Client, Nanny, Scheduler, SpecCluster
 from distributed.utils import silence_logging_cmgr
 
+from .cluster_engine import ClusterEngine
+from .cluster_worker import PLUGIN, Bench, version_here
 from .errors import ClusterError
-from .model_facts import ModelFacts, facts_of
-from .neuron_vocab import store_neuron_vocab
 from .progress import Reporter
-from .quiet import silence_libraries
-from .run_shard import DeviceLost
-from .shard_worker import Done, ModelRequest, RunRequest, Task, Workbench
 
-PLUGIN = "flowglass"
 DASHBOARD = "127.0.0.1:8787"
 START_SECONDS = 120.0
 """For the workers of a cluster of our own to appear."""
 CONNECT_SECONDS = 10.0
 FEWEST_OUT = 16
 """Tasks out at once on a cluster that is there: it may grow when it sees them."""
-MOST_TRIES = 4
-"""How often a shard is handed out again that Dask has given up. It does so by default
-after four deaths, which need not be the shard's fault."""
 OWN_CONFIG = {
     "distributed.scheduler.allowed-failures": 10,
     # A worker holds the shard that it does, and no other: only that one is blamed.
     "distributed.scheduler.worker-saturation": 1.0,
     "distributed.worker.daemon": False,
 }
-
-
-class ClusterEngine:
-    """The workers of a cluster."""
-
-    def __init__(self, client: Client, *, window: Callable[[], int]) -> None:
-        self._client = client
-        self._window = window
-
-    def facts(self, request: ModelRequest) -> ModelFacts:
-        found: ModelFacts = self._call(_facts, request)
-        return found
-
-    def shards(
-        self, request: RunRequest, tasks: Iterable[Task], report: Reporter
-    ) -> Iterator[Done]:
-        queue = iter(tasks)
-        out: dict[Any, Task] = {}
-        tries: dict[int, int] = {}
-        running = as_completed(raise_errors=False)
-
-        def hand_out(task: Task) -> None:
-            future = self._client.submit(_do, request, task, pure=False)
-            out[future.key] = task
-            running.add(future)
-
-        def fill() -> None:
-            while len(out) < self._window() and (task := next(queue, None)):
-                hand_out(task)
-
-        try:
-            fill()
-            for future in running:
-                task = out.pop(future.key)
-                error = _error_of(future)
-                if isinstance(error, KilledWorker):
-                    n = tries[task.shard.index] = tries.get(task.shard.index, 0) + 1
-                    if n > MOST_TRIES:
-                        raise _deadly(task) from error
-                    hand_out(task)
-                elif error is not None:
-                    raise error
-                elif (done := future.result()) is not None:
-                    report.advance(
-                        done.n_prompts + done.n_quarantined,
-                        tokens=done.n_tokens,
-                        quarantined=done.n_quarantined,
-                    )
-                    yield done
-                future.release()
-                fill()
-        finally:
-            if self._client.status == "running":
-                self._client.cancel(list(running.futures), force=True)
-
-    def neuron_vocab(self, request: RunRequest, report: Reporter) -> None:
-        report.say("what the neurons promote and suppress, once per model")
-        self._call(_neuron_vocab, request)
-
-    def halt(self) -> None:
-        self._client.run(_halt, on_error="ignore")
-
-    def _call(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        future = self._client.submit(work, *arguments, pure=False)
-        error = _error_of(future)
-        if isinstance(error, KilledWorker):
-            raise ClusterError(
-                "the workers die while they load the model, of too little memory "
-                "perhaps: start fewer of them"
-            ) from error
-        if error is not None:
-            raise error
-        return future.result()
 
 
 @contextmanager
@@ -208,8 +107,8 @@ def cluster_at(address: str, *, report: Reporter) -> Iterator[ClusterEngine]:
 def _prepare(client: Client, threads: int | None, report: Reporter) -> None:
     """Let every worker, also one that comes later, keep what it needs between tasks."""
     try:
-        client.register_plugin(_Plugin(threads), name=PLUGIN)
-        there = client.run(_version)
+        client.register_plugin(Bench(threads), name=PLUGIN)
+        there = client.run(version_here)
     except ModuleNotFoundError as error:
         raise ClusterError(
             f"the workers have no {error.name!r}: install there what is installed here"
@@ -228,86 +127,6 @@ def _prepare(client: Client, threads: int | None, report: Reporter) -> None:
     )
 
 
-class _Plugin(WorkerPlugin):
-    """What a worker keeps: made anew in every process."""
-
-    name = PLUGIN
-
-    def __init__(self, threads: int | None) -> None:
-        self._threads = threads
-
-    def setup(self, worker: Worker) -> None:
-        silence_libraries()
-        # Ctrl-C in a terminal reaches all its processes, and is for the first of them.
-        if isinstance(worker.nanny, str):
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self.bench = Workbench(threads=self._threads or worker.state.nthreads)
-        self.halted = False
-
-
-def _plugin() -> _Plugin:
-    plugin = get_worker().plugins[PLUGIN]
-    assert isinstance(plugin, _Plugin)
-    return plugin
-
-
-def _do(request: RunRequest, task: Task) -> Done | None:
-    """On a worker: one shard."""
-    plugin = _plugin()
-    if plugin.halted:
-        return None
-    try:
-        return plugin.bench.worker(request).do(task)
-    except DeviceLost:
-        os._exit(1)  # its nanny starts another process, for which the device is new
-
-
-def _facts(request: ModelRequest) -> ModelFacts:
-    """On a worker: what it says of a model."""
-    return facts_of(_plugin().bench.loaded(request))
-
-
-def _neuron_vocab(request: RunRequest) -> None:
-    """On a worker: what a model's neurons mean."""
-    from .progress import Silent
-
-    bench = _plugin().bench
-    spell = bench.worker(request).token_text
-    store_neuron_vocab(bench.loaded(request.model), request.store, spell, Silent())
-
-
-def _halt(dask_worker: Worker) -> None:
-    plugin = dask_worker.plugins[PLUGIN]
-    assert isinstance(plugin, _Plugin)
-    plugin.halted = True
-
-
-def _version() -> str:
-    return version("flowglass")
-
-
-def _error_of(future: "Future[Any]") -> BaseException | None:
-    """Why a task failed, once it is over; ClusterError where nobody knows."""
-    try:
-        wait([future])
-        error: BaseException | None = future.exception()
-    except (CancelledError, FuturesCancelledError):
-        return ClusterError(
-            "the scheduler does not answer any more: what is committed is safe; start "
-            "it again and run the same command"
-        )
-    return error
-
-
-def _deadly(task: Task) -> ClusterError:
-    ids = task.shard.prompt_ids
-    return ClusterError(
-        f"every worker dies that does shard {task.shard.index} (prompts {ids[0]} to "
-        f"{ids[-1]}), of too little memory perhaps: start fewer workers, or give "
-        f"smaller --batch-tokens"
-    )
-
-
 def n_cores() -> int:
     """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
@@ -317,8 +136,6 @@ def n_cores() -> int:
 
 def _dashboard_address() -> str:
     """Where people look for it; anywhere if that is taken."""
-    import socket
-
     host, port = DASHBOARD.split(":")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

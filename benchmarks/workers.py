@@ -90,7 +90,7 @@ def idle_share() -> float:
     """The share of time, from the second task of a worker on, between its tasks."""
     by_worker: dict[str, list[tuple[float, float]]] = {}
     for task in default_client().get_task_stream():
-        if str(task["key"]).startswith("_do"):
+        if str(task["key"]).startswith("do_shard"):
             for step in task["startstops"]:
                 if step["action"] == "compute":
                     spans = by_worker.setdefault(task["worker"], [])

@@ -24,7 +24,7 @@ from .prediction_page import PredictionPage
 from .prompts_page import PromptsPage
 from .pulse import Pulse
 from .runs_table import RunsTable
-from .selection import Selection
+from .selection import OF_A_PROMPT, Selection
 from .theme import NOTE_STYLE, material_theme, stylesheet
 from .trail import Trail
 from .url_state import UrlState
@@ -215,7 +215,7 @@ class App:
         groups = (row.get("dataset"), row.get("category"))
         here = f"prompt {prompt_id}"
         home = Selection(theme=self.selection.theme).query() or "?"
-        front = self.selection.query(prompt=None, target=None) or "?"
+        front = self.selection.query(prompt=None, **OF_A_PROMPT) or "?"
         self._trail.param.update(
             labels=[NAME, run["run_id"], here],
             links=[home, front, ""],
@@ -233,7 +233,7 @@ class App:
         if index == 0:
             self.selection.load(Selection(theme=self.selection.theme).query())
         else:
-            self.selection.param.update(prompt=None, target=None)
+            self.selection.param.update(prompt=None, **OF_A_PROMPT)
 
 
 def chosen_run(runs: list[Row], run_id: str) -> Row | None:

@@ -1,76 +1,113 @@
-// Where everything of the route graph lies, in pixels of the whole (scrolled) drawing,
-// and what lies under a point. Columns are tokens, rows are layers, the top layer above.
+// Where everything of the route graph lies, in pixels of the whole (scrolled) drawing.
+// Columns are tokens, rows are layers, the top layer above. Only a range of layers and of
+// positions is laid out; what leads out of it ends beyond the edge and is cut there.
 
 const GUTTER = 62 // layer labels; stays in place when a long prompt scrolls
 const SLANT = (48 * Math.PI) / 180
 const LABEL_SPAN = 116 // a longer token is cut
+const MARGIN = 12 // right of the last column
+const NARROW = 15 // columns below this leave out labels
+const COLUMN = { least: 22, most: 112, zoomed: 280 }
+const ROW = { least: 16, most: 104, zoomed: 260 }
 
 // Heights inside a layer's row, from its bottom (0) to its top (1): attention rises
 // through the lower part, the FFN hangs between the two residual states.
 const MID_AT = 0.36
 const POST_AT = 0.82
+const READ_AT = 0.34 // below the rows: what the lowest layer reads
+const BELOW = 0.54 // the part of a row that this takes
 
 const clamp = (low, value, high) => Math.max(low, Math.min(high, value))
 
-// `labels`: the measured widths of the tokens and of the predictions.
-function layoutOf({ layers, positions, parallel, width, height, labels }) {
-  const room = width - GUTTER - 12
-  const roomiest = columnWidthOf(room, positions)
-  const widest = (widths) => Math.min(LABEL_SPAN, Math.max(24, ...widths))
-  const flat = widest([...labels.tokens, ...labels.predictions]) + 14 <= roomiest
-  const tail = flat ? 0 : tailOf(labels, positions, roomiest)
-  const columnWidth = columnWidthOf(room - tail, positions)
-  const span = (widths) => (flat ? 18 : widest(widths) * Math.sin(SLANT) + 10)
-  const top = span(labels.predictions) + 22
-  const bottom = span(labels.tokens) + 14
-  const rowHeight = clamp(16, (height - top - bottom) / (layers + 0.5), 104)
+// What stays as it is while the ranges change, so that nothing jumps under the hand: the
+// room for labels, and the window's height, from what it should and may be. In whole pixels.
+function frameOf({ shape, labels, room }) {
+  const { flat, tail } = columnsOf(labels, shape.positions, room.width - GUTTER - MARGIN)
+  const span = (widths) => (flat ? 18 : Math.ceil(widest(widths) * Math.sin(SLANT)) + 10)
+  const [top, bottom] = [span(labels.predictions) + 22, span(labels.tokens) + 14]
+  const rows = shape.layers + BELOW
+  const rowHeight = clamp(ROW.least, (room.height - top - bottom) / rows, ROW.most)
+  const height = Math.min(Math.round(top + bottom + rows * rowHeight), room.most)
+  return { top, bottom, height, tail: tail + MARGIN }
+}
 
-  const x = (position) => GUTTER + (position + 0.5) * columnWidth
-  const rowBottom = (layer) => top + (layers - layer) * rowHeight
-  const post = (layer) => rowBottom(layer) - POST_AT * rowHeight
-  const mid = (layer) => rowBottom(layer) - MID_AT * rowHeight
-  const embed = rowBottom(0) + 0.34 * rowHeight
-  const steps = parallel ? 1 : 2
-  // The state that row s of the walk writes to; the last row is the embedding.
-  const stateY = (s) => {
-    const layer = layers - 1 - Math.floor(s / steps)
-    return layer < 0 ? embed : s % steps ? mid(layer) : post(layer)
-  }
+// `range`: the first and last layer and position laid out; `labels`: the widths of their
+// tokens and predictions; `zoom`: 1 as it comes, less down to where all fits the window.
+function layoutOf({ shape, range, labels, width, frame, zoom }) {
+  const [first, last] = range.positions
+  const [lowest, highest] = range.layers
+  const [columns, rows] = [last - first + 1, highest - lowest + 1 + BELOW]
+  const { flat, tail, fit } = columnsOf(labels, columns, width - GUTTER - MARGIN)
+  const base = clamp(COLUMN.least, fit, COLUMN.most)
+  const columnWidth = clamp(Math.min(fit, base), base * zoom, COLUMN.zoomed)
+
+  const { top, bottom, height } = frame
+  const fitting = (height - top - bottom) / rows
+  const fair = Math.max(ROW.least, fitting)
+  const rowHeight = Math.max(fitting, Math.min(fair * zoom, ROW.zoomed))
+
+  const steps = stepsOf(shape).length
+  const upperRow = (layer) => (shape.layers - 1 - layer) * steps
   return {
-    layers, positions, parallel, steps, flat, columnWidth, rowHeight, top, x, rowBottom,
-    stateY, states: layers * steps + 1,
-    floor: embed + 0.2 * rowHeight,
-    contentWidth: GUTTER + positions * columnWidth + tail + 12,
-    totalHeight: embed + 0.2 * rowHeight + bottom,
-    dot: clamp(1.9, Math.min(columnWidth * 0.09, rowHeight * 0.11), 4.6),
-    square: clamp(2.6, Math.min(columnWidth * 0.15, rowHeight * 0.16), 7.5),
+    ...shape, range, steps, flat, columnWidth, rowHeight, top, bottom, height, zoom,
+    firstRow: upperRow(highest), lastRow: upperRow(lowest - 1),
+    floor: top + rows * rowHeight,
+    right: GUTTER + columns * columnWidth,
+    contentWidth: GUTTER + columns * columnWidth + tail + MARGIN,
+    totalHeight: top + rows * rowHeight + bottom,
+    leastZoom: Math.min(1, fit / base, fitting / fair),
+    labelEvery: Math.ceil(NARROW / columnWidth),
+    dot: clamp(1.1, Math.min(columnWidth * 0.09, rowHeight * 0.11), 5.5),
+    square: clamp(1.5, Math.min(columnWidth * 0.15, rowHeight * 0.16), 9),
   }
 }
 
-function columnWidthOf(room, positions) {
-  return clamp(22, room / positions, 112)
-}
+const widest = (widths) => Math.min(LABEL_SPAN, Math.max(24, ...widths))
 
-// How far slanting labels reach out of the last column.
-function tailOf({ tokens, predictions }, positions, columnWidth) {
-  const reach = tokens.map((width, p) => {
-    const label = Math.min(LABEL_SPAN, Math.max(width, predictions[p]))
-    return label * Math.cos(SLANT) - (positions - p - 0.5) * columnWidth
+// Whether the labels lie flat, how far slanting ones reach out of the last column, and
+// the width of a column with which all fit.
+function columnsOf(labels, columns, room) {
+  const roomiest = clamp(COLUMN.least, room / columns, COLUMN.most)
+  const flat = widest([...labels.tokens, ...labels.predictions]) + 14 <= roomiest
+  const reach = labels.tokens.map((width, column) => {
+    const label = Math.min(LABEL_SPAN, Math.max(width, labels.predictions[column]))
+    return label * Math.cos(SLANT) - (columns - column - 0.5) * roomiest
   })
-  return Math.max(0, ...reach)
+  const tail = flat ? 0 : Math.max(0, ...reach)
+  return { flat, tail, fit: (room - tail) / columns }
 }
 
-// The walk's row of a (layer, step): 0 is the topmost.
-function rowOfStep(layout, layer, step) {
-  return (layout.layers - 1 - layer) * layout.steps + (step === STEP.attn ? 1 : 0)
+function xOf(layout, position) {
+  return GUTTER + (position - layout.range.positions[0] + 0.5) * layout.columnWidth
+}
+
+function rowBottom(layout, layer) {
+  return layout.top + (layout.range.layers[1] + 1 - layer) * layout.rowHeight
+}
+
+function stateY(layout, row) {
+  const layer = layout.layers - 1 - Math.floor(row / layout.steps)
+  const bottom = rowBottom(layout, layer)
+  if (row >= layout.lastRow) return bottom - (1 - READ_AT) * layout.rowHeight
+  return bottom - (row % layout.steps ? MID_AT : POST_AT) * layout.rowHeight
+}
+
+function isLaidOut({ range, firstRow, lastRow }, { row, position }) {
+  const [first, last] = range.positions
+  return row >= firstRow && row <= lastRow && position >= first && position <= last
+}
+
+// Whether any of a line lies between the first and the last column; its row must too.
+function isLineLaidOut({ range, firstRow, lastRow }, { row, query, key }) {
+  const [first, last] = range.positions
+  return row >= firstRow && row < lastRow && query >= first && key <= last
 }
 
 // A line as a cubic Bézier curve: eight numbers. Residual lines are straight, an FFN's
 // swings out to its square, attention to the own token swings out to the other side.
 function curveOf(layout, line) {
-  const row = rowOfStep(layout, line.layer, line.step)
-  const [x0, y0] = [layout.x(line.key), layout.stateY(row + 1)]
-  const [x1, y1] = [layout.x(line.query), layout.stateY(row)]
+  const [x0, y0] = [xOf(layout, line.key), stateY(layout, line.row + 1)]
+  const [x1, y1] = [xOf(layout, line.query), stateY(layout, line.row)]
   const rise = y1 - y0
   if (line.kind === KIND.attn && line.key !== line.query) {
     const reach = Math.min(90, (x1 - x0) * 0.42)
@@ -86,68 +123,22 @@ function curveOf(layout, line) {
 
 function squareX(layout, position) {
   const offset = Math.min(26, layout.columnWidth * 0.27, layout.rowHeight * 0.6)
-  return layout.x(position) + offset
+  return xOf(layout, position) + offset
 }
 
-function squareY(layout, line) {
-  const row = rowOfStep(layout, line.layer, line.step)
-  return (layout.stateY(row) + layout.stateY(row + 1)) / 2
+function squareY(layout, { row }) {
+  return (stateY(layout, row) + stateY(layout, row + 1)) / 2
+}
+
+// Where a thing is pointed at: a state's dot, an FFN's square, the middle of a line.
+function placeOf(layout, thing) {
+  const { line, row, position } = thing
+  if (!line) return [xOf(layout, position), stateY(layout, row)]
+  if (line.kind === KIND.ffn) return [squareX(layout, line.key), squareY(layout, line)]
+  return pointOn(curveOf(layout, line), 0.5)
 }
 
 function pointOn([x0, y0, x1, y1, x2, y2, x3, y3], t) {
   const [a, b, c, d] = [(1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t * t, t ** 3]
   return [a * x0 + b * x1 + c * x2 + d * x3, a * y0 + b * y1 + c * y2 + d * y3]
-}
-
-function distanceToCurve(curve, px, py) {
-  let best = Infinity
-  let [ax, ay] = [curve[0], curve[1]]
-  for (let k = 1; k <= 14; k++) {
-    const [bx, by] = pointOn(curve, k / 14)
-    const [ux, uy] = [bx - ax, by - ay]
-    const along = ((px - ax) * ux + (py - ay) * uy) / (ux * ux + uy * uy || 1)
-    const t = clamp(0, along, 1)
-    best = Math.min(best, Math.hypot(ax + t * ux - px, ay + t * uy - py))
-    ;[ax, ay] = [bx, by]
-  }
-  return best
-}
-
-// What is under a point: a token's label, a residual state, an FFN square or a line.
-function pick(layout, scene, px, py) {
-  const position = Math.floor((px - GUTTER) / layout.columnWidth)
-  const inside = position >= 0 && position < layout.positions
-  if (inside && (py < layout.top - 4 || py > layout.floor)) {
-    return { what: "token", position }
-  }
-  let found = null
-  let nearest = 8
-  const closer = (distance, thing) => {
-    if (distance < nearest) [nearest, found] = [distance, thing]
-  }
-  if (inside) {
-    for (let s = 0; s < layout.states; s++) {
-      const distance = Math.hypot(layout.x(position) - px, layout.stateY(s) - py)
-      const live = scene.reach[s][position] > scene.threshold
-      if (live || distance < 4) closer(distance, { what: "state", row: s, position })
-    }
-  }
-  for (const line of scene.lines) {
-    if (line.kind !== KIND.ffn) continue
-    const [dx, dy] = [squareX(layout, line.key) - px, squareY(layout, line) - py]
-    closer(Math.hypot(dx, dy) - 2, { what: "line", line })
-  }
-  if (found) return found
-  nearest = 6
-  for (const line of scene.lines) {
-    const curve = curveOf(layout, line)
-    const [low, high] = [Math.min(curve[1], curve[7]), Math.max(curve[1], curve[7])]
-    if (py < low - 6 || py > high + 6) continue
-    const [left, right] = [Math.min(curve[0], curve[2]), Math.max(curve[6], curve[4])]
-    if (px < left - 6 || px > right + 6) continue
-    // Lines come weakest first: of two as near, the stronger one, which lies on top.
-    const distance = distanceToCurve(curve, px, py)
-    if (distance <= nearest) [nearest, found] = [distance, { what: "line", line }]
-  }
-  return found
 }

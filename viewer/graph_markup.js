@@ -1,38 +1,7 @@
-// The route graph's frame: slider, count and legend above, hints below.
+// The route graph's frame: controls above; the graph between its brushes; legend, files
+// and hints below.
 
-const FONT = "Roboto, system-ui, sans-serif"
 const MAX_THRESHOLD = 0.2
-
-const STYLE = `
-  .graph { font: 13px/1.4 ${FONT}; color: var(--fg-text); position: relative }
-  .bar { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 22px;
-    padding: 2px 0 10px; min-height: 28px }
-  .bar label { display: flex; align-items: center; gap: 10px }
-  .bar input { width: 210px; accent-color: var(--fg-accent); margin: 0; cursor: pointer }
-  .number { font-variant-numeric: tabular-nums; min-width: 3.2em; display: inline-block }
-  .count { color: var(--fg-muted); min-width: 7.5em; font-variant-numeric: tabular-nums }
-  .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; color: var(--fg-muted);
-    margin-left: auto }
-  .legend span { display: inline-flex; align-items: center; gap: 6px; white-space: nowrap }
-  .scroll { position: relative; overflow-x: auto; overflow-y: hidden; outline: none;
-    border-radius: 4px; scrollbar-width: thin }
-  .scroll:focus-visible { box-shadow: 0 0 0 2px var(--fg-accent) }
-  .stage { position: sticky; left: 0; overflow: hidden }
-  canvas { position: absolute; left: 0; top: 0 }
-  .tip { position: absolute; z-index: 5; pointer-events: none; max-width: 320px;
-    padding: 8px 11px; border-radius: 6px; border: 1px solid var(--fg-line);
-    background: var(--fg-surface); box-shadow: 0 4px 16px #0003; white-space: nowrap }
-  .tip[hidden] { display: none }
-  .tip .tokens { font-family: var(--fg-monospace); font-size: 12px; margin: 3px 0;
-    overflow: hidden; text-overflow: ellipsis }
-  .tip .row { display: flex; justify-content: space-between; gap: 20px;
-    font-variant-numeric: tabular-nums; color: var(--fg-muted) }
-  .tip .row b { font-weight: 400; color: var(--fg-text) }
-  .hint { color: var(--fg-muted); font-size: 12px; line-height: 1.7; margin: 10px 0 0 }
-  kbd { font: 11px var(--fg-monospace); border: 1px solid var(--fg-line);
-    border-radius: 3px; padding: 0 4px; background: var(--fg-raised) }
-  .spoken { position: absolute; width: 1px; height: 1px; overflow: hidden;
-    clip-path: inset(50%) }`
 
 const SWATCHES = [
   ["attention", '<path d="M1 7H21" stroke="var(--fg-attn)" stroke-width="3"/>'],
@@ -42,7 +11,7 @@ const SWATCHES = [
   ["residual state", `<circle cx="11" cy="7" r="4" fill="var(--fg-node)"
     stroke="var(--fg-muted)" stroke-width="1.2"/>`],
   ["target", '<circle cx="11" cy="7" r="5" fill="var(--fg-target)"/>'],
-  ["target of the sweep", `<path d="M6 3H16L11 11Z" fill="var(--fg-surface)"
+  ["traced", `<path d="M6 3H16L11 11Z" fill="var(--fg-surface)"
     stroke="var(--fg-target)" stroke-width="1.4"/>`],
 ]
 
@@ -50,26 +19,70 @@ const LEGEND = SWATCHES.map(([name, shape]) =>
   `<span><svg width="22" height="14" aria-hidden="true">${shape}</svg>${name}</span>`,
 ).join("")
 
-const LABEL = "Route graph: arrow keys walk the residual states, Enter makes a token " +
-  "the target, brackets change the threshold"
+const KEYS = [
+  ["← ↑ → ↓", "walk"], ["E", "edges into a state"], ["Enter", "select"],
+  ["T", "make target"], ["Esc", "clear"], ["[ ]", "threshold"], ["+ − 0", "zoom"],
+].map(([keys, what]) => `<span><kbd>${keys}</kbd> ${what}</span>`).join(" ")
+
+const HINT = `Click an edge, dot or square to select it, a token to make it the target.
+  Drag pans, Ctrl and wheel zoom, the strips draw only a part.`
+
+const LABEL = "Route graph"
+
+const HANDLE = '<div role="slider" tabindex="0"></div>'
+
+const brushMarkup = (side, noun) => `
+  <div class="brush ${side}" role="group" aria-label="${noun}s drawn">
+    <canvas></canvas><div class="chosen"></div>${HANDLE}${HANDLE}
+  </div>`
+
+const button = (name, label, text) =>
+  `<button type="button" data-do="${name}" title="${label}" aria-label="${label}">` +
+  `${text}</button>`
+
+const icon = (path) =>
+  `<svg width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><path d="${path}"
+    fill="none" stroke="currentColor" stroke-width="1.5"/></svg>`
+const FIT = icon("M1 4V1H4M8 1H11V4M11 8V11H8M4 11H1V8")
+const SAVE = icon("M6 0V8M2.5 5 6 8.5 9.5 5M1 11.2H11")
 
 const MARKUP = `
 <style>${STYLE}</style>
 <div class="graph" data-testid="route-graph">
   <div class="bar">
-    <label>Threshold <input type="range" max="${MAX_THRESHOLD}" step="any">
-      <span class="number"></span></label>
-    <span class="count"></span>
-    <span class="legend">${LEGEND}</span>
+    <label title="Only what survives above it is drawn">Threshold
+      <input class="threshold" type="range" max="${MAX_THRESHOLD}" step="any">
+      <output class="number"></output></label>
+    <label class="switch" title="Widths by the share among what is left into a state, not
+by contribution">
+      <input class="renormalise" type="checkbox" role="switch">Renormalise</label>
+    <label title="At most so many edges, those that survive longest; arrow keys change it
+by 10, with Shift by 1">Strongest
+      <input class="strongest" type="number" min="1" step="1" placeholder="all"></label>
+    <span class="count" role="note"></span>
+    <span class="buttons" role="group" aria-label="Zoom">
+      ${button("out", "Zoom out", "−")}${button("in", "Zoom in", "+")}${
+      button("fit", "All of it, or as it comes", FIT)}
+    </span>
   </div>
-  <div class="scroll" tabindex="0" role="application" aria-label="${LABEL}">
-    <div class="sizer">
-      <div class="stage"><canvas></canvas><canvas></canvas></div>
+  <div class="frame">
+    ${brushMarkup("upright", "layer")}
+    <div class="scroll" tabindex="0" role="application" aria-label="${LABEL}"
+      aria-describedby="route-graph-hint">
+      <div class="sizer"><div class="stage">
+        <canvas></canvas><canvas class="lines"></canvas><canvas></canvas>
+      </div></div>
     </div>
+    ${brushMarkup("along", "position")}
   </div>
   <div class="tip" hidden></div>
-  <p class="hint">Click a token to make it the target. <kbd>[</kbd> <kbd>]</kbd> change
-    the threshold, <kbd>←</kbd> <kbd>↑</kbd> <kbd>→</kbd> <kbd>↓</kbd> walk the residual
-    states, <kbd>Enter</kbd> makes the token there the target.</p>
+  <div class="foot">
+    <span class="legend">${LEGEND}</span>
+    <span class="buttons" role="group" aria-label="Download the graph">
+      ${button("svg", "Download as SVG", `${SAVE} SVG`)}${
+      button("png", "Download as PNG", `${SAVE} PNG`)}
+    </span>
+  </div>
+  <div class="hint" id="route-graph-hint"><p>${HINT}</p><p>${KEYS}</p></div>
   <div class="spoken" role="status" aria-live="polite"></div>
 </div>`

@@ -43,6 +43,15 @@ class Prediction:
         return [show_whitespace(row["top_token"]) for row in self.tokens]
 
     @property
+    def key(self) -> tuple[str, int]:
+        """What its rows are found by: run_id and prompt_id."""
+        return self.run["run_id"], int(self.prompt["prompt_id"])
+
+    def name(self, position: int) -> str:
+        """A position with its token."""
+        return f"{position} {self.shown_tokens[position]}"
+
+    @property
     def default_target(self) -> int:
         """The stored target that stands for the prompt; else its last position."""
         return int(self.targets[0]["target"]) if self.targets else len(self.tokens) - 1
@@ -107,6 +116,8 @@ class StrongEdge:
     """Position and token it reads."""
     destination: str
     """Position and token it writes to."""
+    query: int
+    key: int
     contribution: float
     survives_at: float
 
@@ -120,13 +131,14 @@ def strongest_edges(
     kept = np.flatnonzero((survives > threshold) & is_kind)
     contribution = edges["contribution"].to_numpy()
     order = np.lexsort((-contribution[kept], -survives[kept]))
-    names = prediction.shown_tokens
     return [
         StrongEdge(
             layer=row["layer"],
             head=row["head"],
-            source=f"{row['key']} {names[row['key']]}",
-            destination=f"{row['query']} {names[row['query']]}",
+            source=prediction.name(row["key"]),
+            destination=prediction.name(row["query"]),
+            query=row["query"],
+            key=row["key"],
             contribution=row["contribution"],
             survives_at=float(survives[i]),
         )

@@ -1,43 +1,38 @@
-"""One prediction: the prompt's tokens, the route graph, and the target in words."""
+"""One prediction: the prompt's tokens, the route graph, the target in words, what
+pushes its logits, and whatever is chosen in the graph."""
 
+from functools import partial
 from threading import RLock
+from typing import Any
 
 import panel as pn
 from param.parameterized import Event
 
+from flowglass.store.errors import StoreError
 from flowglass.store.store import Store
 
-from .data_table import Column, DataTable
-from .prediction import Prediction, Row, StrongEdge, read_prediction, strongest_edges
+from .attribution_panel import attribution_sections
+from .inspector import Inspector, choose
+from .prediction import Prediction, Row, read_prediction
 from .route_graph import RouteGraph, pack_edges
+from .sections import Note
 from .selection import MAX_THRESHOLD, MIN_THRESHOLD, Selection
+from .sheet import Sheet
 from .target_words import target_words
 from .theme import NOTE_STYLE
-from .token_strip import TokenStrip
+from .token_strip import TokenStrip, strip_values
 
-STRENGTH = (
-    Column("contribution", "Contrib.", width="64px", align="right"),
-    Column(
-        "survives_at",
-        "Survives",
-        width="68px",
-        align="right",
-        hint="survives_at: it is in the route at every threshold below this",
-    ),
-)
-ATTENTION_COLUMNS = (
-    Column("layer", "Layer", width="52px", align="right"),
-    Column("head", "Head", width="52px", align="right"),
-    Column("source", "From", kind="token"),
-    Column("destination", "To", kind="token"),
-    *STRENGTH,
-)
-FFN_COLUMNS = (
-    Column("layer", "Layer", width="52px", align="right"),
-    Column("destination", "At", kind="token"),
-    *STRENGTH,
-)
-N_ATTENTION, N_FFN = 8, 5
+INSPECTED = frozenset({"selected", "head", "neuron"})
+"""What of the Selection decides what the panel beside the graph shows."""
+
+DRAWN = ("renormalise", "strongest", "layers", "positions")
+"""What of the Selection is the graph's alone."""
+
+FOLLOWED = ["target", "threshold", *INSPECTED, *DRAWN]
+
+LEFT = {"flex": "1 1 640px", "min-width": "0"}
+RIGHT = {"flex": "1 1 412px", "min-width": "0", "max-width": "720px"}
+"""Beside each other, or below; neither moves when the other fills."""
 
 MISSING = (
     "This run holds no prompt {}. If it was set aside, the table "
@@ -67,34 +62,20 @@ class PredictionPage:
         self._shown: Prediction | None = None
         self._lock = RLock()  # a session's events run in several threads
         self._strip = TokenStrip(sizing_mode="stretch_width", margin=(0, 0, 14, 0))
-        self._graph = RouteGraph(
-            styles={"flex": "1 1 600px", "min-width": "0"}, margin=0
-        )
-        self._words = pn.pane.HTML(stylesheets=[WORDS_STYLE], margin=0)
-        self._attention = DataTable(
-            ATTENTION_COLUMNS,
-            caption="Strongest attention edges",
-            empty="None above this threshold.",
-            margin=(14, 0, 0, 0),
-        )
-        self._ffn = DataTable(
-            FFN_COLUMNS,
-            caption="Strongest FFN edges",
-            empty="None above this threshold.",
-            margin=(18, 0, 0, 0),
-        )
-        side = pn.Column(
-            self._words,
-            self._attention,
-            self._ffn,
-            styles={"flex": "0 0 412px", "min-width": "0"},
-            margin=0,
+        self._graph = RouteGraph(sizing_mode="stretch_width", margin=0)
+        self._words = pn.pane.HTML(stylesheets=[WORDS_STYLE], margin=(0, 0, 14, 0))
+        self._inspector = Inspector(store, selection)
+        self._attribution = Sheet(
+            partial(choose, selection),
+            label="Logit attribution",
+            sizing_mode="stretch_width",
+            margin=(26, 0, 0, 0),
         )
         self._body = pn.Column(
             self._strip,
             pn.FlexBox(
-                self._graph,
-                side,
+                pn.Column(self._graph, self._attribution, styles=LEFT, margin=0),
+                pn.Column(self._words, self._inspector.root, styles=RIGHT, margin=0),
                 flex_wrap="wrap",
                 gap="28px",
                 align_items="flex-start",
@@ -114,11 +95,19 @@ class PredictionPage:
         self._strip.param.watch(self._retarget, "target")
         self._graph.param.watch(self._retarget, "target")
         self._graph.param.watch(self._rethreshold, "threshold")
-        selection.param.watch(self._follow, ["target", "threshold"])
+        self._graph.param.watch(self._chosen, "selected")
+        self._graph.param.watch(self._redrawn, list(DRAWN))
+        selection.param.watch(self._follow, FOLLOWED)
 
     def set_dark(self, dark: bool) -> None:
-        """Repaint the canvas in the other colours."""
+        """Repaint in the other colours what is no CSS."""
         self._graph.dark = dark
+        self._inspector.set_dark(dark)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the page is open on a prompt that the run does not hold."""
+        return bool(self.root.visible and self._missing.visible)
 
     def show(self, run: Row, prompt_id: int) -> Row | None:
         """Show a prompt; its row, or None if the run does not hold it."""
@@ -133,28 +122,24 @@ class PredictionPage:
                 return None
             self._shown = shown
             target = shown.target_or_default(self._selection.target)
-            names, predictions = shown.shown_tokens, shown.shown_predictions
-            stored = [int(row["target"]) for row in shown.targets]
-            self._strip.param.update(
-                tokens=names,
-                predictions=predictions,
-                stored_targets=stored,
-                special=[i for i, r in enumerate(shown.tokens) if r["is_special"]],
-                target=target,
-            )
+            threshold = max(self._selection.threshold, lowest_threshold(run))
+            self._strip.param.update(**strip_values(shown), target=target)
             self._graph.param.update(
                 edges=pack_edges(shown.edges),
-                tokens=names,
-                predictions=predictions,
+                tokens=shown.shown_tokens,
+                predictions=shown.shown_predictions,
                 probabilities=[row["top_prob"] for row in shown.tokens],
-                stored_targets=stored,
-                layers=int(run["n_layers"]),
+                stored_targets=[int(row["target"]) for row in shown.targets],
+                n_layers=int(run["n_layers"]),
+                file_name=f"{run['run_id']}-prompt-{prompt_id}",
                 parallel=run["block_kind"] == "parallel",
                 lowest=lowest_threshold(run),
                 target=target,
-                threshold=max(self._selection.threshold, lowest_threshold(run)),
+                threshold=threshold,
+                **self._drawn(),
             )
             self._tell(target)
+            self._inspect(target, threshold)
             self._missing.visible = False
             self._body.visible = True
             return shown.prompt
@@ -169,39 +154,51 @@ class PredictionPage:
     def _rethreshold(self, event: Event) -> None:
         self._selection.threshold = event.new
 
-    def _follow(self, *_: object) -> None:
+    def _chosen(self, event: Event) -> None:
+        """A click in the graph chose a place, or none."""
+        if event.new != self._selection.selected:
+            choose(self._selection, {"selected": event.new})
+
+    def _redrawn(self, *events: Event) -> None:
+        """The graph's own controls changed what of it is drawn."""
+        self._selection.param.update(**{event.name: event.new for event in events})
+
+    def _drawn(self) -> dict[str, Any]:
+        """What the graph takes from the Selection as it is."""
+        return {name: getattr(self._selection, name) for name in ("selected", *DRAWN)}
+
+    def _follow(self, *events: Event) -> None:
         with self._lock:
             shown = self._shown
             if shown is None or shown.prompt["prompt_id"] != self._selection.prompt:
                 return  # another page, or another prompt, which `show` will bring
+            changed = {event.name for event in events}
             target = shown.target_or_default(self._selection.target)
             threshold = max(self._selection.threshold, lowest_threshold(shown.run))
-            self._strip.target = target
-            self._graph.param.update(target=target, threshold=threshold)
-            self._tell(target)
+            self._graph.param.update(
+                target=target, threshold=threshold, **self._drawn()
+            )
+            if "target" in changed:
+                self._strip.target = target
+                self._tell(target)
+            if changed & INSPECTED or not self._selection.selected:
+                self._inspect(target, threshold)
 
     def _tell(self, target: int) -> None:
-        """The side panel for a target."""
+        """What a target predicted, and why."""
         assert self._shown is not None
         self._words.object = target_words(self._shown, target)
-        threshold = self._graph.threshold
-        attention = strongest_edges(
-            self._shown, target, kind="attn", threshold=threshold, limit=N_ATTENTION
-        )
-        ffn = strongest_edges(
-            self._shown, target, kind="ffn", threshold=threshold, limit=N_FFN
-        )
-        self._attention.rows = [
-            [str(edge.layer), str(edge.head), edge.source, *_ends(edge)]
-            for edge in attention
-        ]
-        self._ffn.rows = [[str(edge.layer), *_ends(edge)] for edge in ffn]
+        try:
+            sections = attribution_sections(self._store, self._shown, target)
+        except StoreError as error:  # its message is meant for the reader
+            sections = [Note(str(error), "missing")]
+        self._attribution.fill(sections)
+
+    def _inspect(self, target: int, threshold: float) -> None:
+        assert self._shown is not None
+        self._inspector.show(self._shown, target, threshold)
 
 
 def lowest_threshold(run: Row) -> float:
     """Where the slider starts: below its cutoff a run stores nothing."""
     return min(max(MIN_THRESHOLD, float(run["cutoff"])), MAX_THRESHOLD)
-
-
-def _ends(edge: StrongEdge) -> list[str]:
-    return [edge.destination, f"{edge.contribution:.3f}", f"{edge.survives_at:.3f}"]

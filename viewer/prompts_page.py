@@ -17,7 +17,7 @@ from flowglass.store.store import Store
 
 from .data_table import Column, DataTable
 from .prediction import Row
-from .selection import Selection
+from .selection import OF_A_PROMPT, Selection
 from .theme import VISIBLE, show_whitespace
 
 PAGE_SIZE = 25
@@ -232,14 +232,14 @@ class PromptsPage:
         query = self._selection.query
         run_id = self._run["run_id"] if self._run else ""
         self._table.links = [
-            query(run=run_id, prompt=prompt_id, target=None)
+            query(run=run_id, prompt=prompt_id, **OF_A_PROMPT)
             for prompt_id in self._prompt_ids
         ]
 
     def _open(self, index: int) -> None:
         assert self._run is not None
         self._selection.param.update(
-            run=self._run["run_id"], prompt=self._prompt_ids[index], target=None
+            run=self._run["run_id"], prompt=self._prompt_ids[index], **OF_A_PROMPT
         )
 
 

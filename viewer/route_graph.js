@@ -1,82 +1,114 @@
-// The route graph: threshold, hover, keyboard and target, all without the server.
-// Python sends packed edges and tokens; it hears the chosen target at once, and the
-// threshold when the slider rests. The other graph files come before this one.
+// The route graph: threshold, hover, selection, keyboard and target, without the server.
+// Python sends packed edges and tokens; what the reader changes it hears at once, or when
+// the hand rests. The other graph files come before this one.
 
 const SLIDER_STEP = 0.005
 const SETTLED_MS = 300
-const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }
+const ZOOM_STEP = 1.25
+
+// What Python and the reader both change, and what has to be done anew when it changes.
+const SETTINGS = {
+  target: "route", threshold: "filter", strongest: "filter", renormalise: "filter",
+  layers: "range", positions: "range", selected: "marks",
+}
+const SETTLING = new Set(["threshold", "strongest", "layers", "positions"])
+const GIVEN = ["edges", "tokens", "predictions", "stored_targets", "n_layers", "parallel"]
 
 class GraphView {
   constructor(model, el) {
     el.innerHTML = MARKUP
     this.model = model
+    const find = (name) => el.querySelector(`.${name}`)
     const names = ["graph", "tip", "number", "count", "spoken"]
-    for (const name of names) this[name] = el.querySelector(`.${name}`)
-    this.slider = el.querySelector("input")
+    for (const name of names) this[name] = find(name)
+    this.slider = find("threshold")
+    this.most = find("strongest")
+    this.switch = find("renormalise")
     this.stage = new Stage(this.graph)
-    this.target = model.target
-    this.threshold = model.threshold
+    const brush = (name, noun, root) => new Brush(root, {
+      noun, upright: name === "layers",
+      onChange: (range) => this.set(name, rangeText(range, this.countOf(name))),
+    })
+    this.brushes = {
+      layers: brush("layers", "layer", find("upright")),
+      positions: brush("positions", "position", find("along")),
+    }
+    this.state = {} // the settings, as they are shown
+    this.settling = {}
     this.hovered = null // under the pointer
-    this.cursor = null // chosen by a click or the arrow keys
+    this.cursor = null // of the keyboard
     this.due = new Set()
-    this.listen()
+    this.graph.placeOf = (name) => this.placeOf(name) // for tests
+    listen(this)
     this.later("load")
+  }
+
+  get shape() {
+    const { n_layers: layers, parallel, tokens } = this.model
+    return { layers, parallel, positions: tokens.length }
+  }
+
+  get range() {
+    const of = (name) => rangeOf(this.state[name], this.countOf(name))
+    return { layers: of("layers"), positions: of("positions") }
+  }
+
+  countOf(name) {
+    return this.shape[name]
   }
 
   // ---- from the model to the screen
 
   load() {
-    const { model } = this
+    const { model, stage } = this
     this.edges = unpackEdges(model.edges)
     this.words = {
       tokens: model.tokens.map(shorten),
       predictions: model.predictions.map(shorten),
       stored: new Set(model.stored_targets),
     }
-    this.target = model.target
-    this.threshold = model.threshold
+    this.stopSettling()
+    for (const name in SETTINGS) this.state[name] = model[name]
     this.slider.min = model.lowest
-    this.stage.layout = null
-  }
-
-  shape() {
-    const { layers, parallel, tokens } = this.model
-    return { layers, parallel, positions: tokens.length }
+    stage.zoom = 1
+    stage.measureWords(this.words)
   }
 
   route() {
-    const { edges, target } = this
-    this.scene = { ...survivesAt(edges, { ...this.shape(), target }), target }
+    const { target } = this.state
+    this.scene = { ...survivesAt(this.edges, this.shape, target), target }
     this.cursor = null
-    this.filter()
   }
 
   filter() {
-    const { scene, threshold } = this
-    Object.assign(scene, linesOf(this.edges, scene.survives, threshold), { threshold })
+    const { scene, state } = this
+    Object.assign(scene, linesOf(this.edges, scene, state))
+    Object.assign(scene, netOf(scene.lines, scene.reach, scene.target))
+    this.amounts = amountsOf(scene.lines, this.shape)
     this.hovered = null
-    if (this.cursor?.what === "line") this.cursor = null
-    this.slider.value = threshold
-    this.number.textContent = threshold.toFixed(3)
-    this.count.textContent = `${scene.count} ${scene.count === 1 ? "edge" : "edges"}`
+    if (this.cursor?.line) this.cursor = null
   }
 
-  paint() {
-    const { graph, scene, stage, words } = this
+  paint(scrolled) {
+    const { scene, stage, words } = this
     if (!stage.visible) return
-    if (!stage.layout) stage.measure({ ...this.shape(), ...words })
+    if (!stage.layout) stage.measure(this.shape, this.range)
     stage.paint(scene, words)
     this.paintMarks()
-    // For tests and for anyone who scripts the page.
-    Object.assign(graph.dataset, {
-      edges: scene.count, lines: scene.lines.length, target: this.target,
-      threshold: this.threshold, columnWidth: stage.layout.columnWidth,
-    })
+    if (scrolled) return
+    showSettings(this)
+    showBrushes(this)
+  }
+
+  // What is selected, as a thing; null for nothing.
+  get chosen() {
+    return thingOf(this.shape, this.state.selected, this.scene.byRow)
   }
 
   paintMarks() {
-    const marked = [this.cursor, this.hovered].filter((thing) => thing)
-    this.stage.paintMarks(this.scene, marked)
+    const pointed = this.hovered ?? (this.focused ? this.cursor : null)
+    this.stage.paintMarks(this.scene, { pointed, selected: this.chosen })
+    this.graph.dataset.selected = this.state.selected
   }
 
   // Changes of several parameters arrive one by one: act once they are all here.
@@ -89,157 +121,141 @@ class GraphView {
     const due = new Set(this.due)
     this.due.clear()
     if (!this.model.tokens.length) return
-    const anew = due.has("load") || due.has("route")
-    if (due.has("load")) this.load()
-    if (due.has("size")) this.stage.layout = null
-    if (anew) this.route()
-    else if (due.has("filter")) this.filter()
-    this.paint()
-    if (anew) {
+    const [load, route] = [due.has("load"), due.has("load") || due.has("route")]
+    if (load) this.load()
+    if (route) this.route()
+    if (route || due.has("filter")) this.filter()
+    if (load || due.has("range")) this.stage.layout = null
+    const only = (what) => due.size === 1 && due.has(what)
+    if (only("marks")) this.paintMarks()
+    else this.paint(only("scroll"))
+    if (route) {
       this.showTip(null)
-      if (this.stage.layout) this.stage.reveal(this.target)
+      this.reveal(load)
     }
+  }
+
+  // Scroll to the target, after a load also up to it and to what is selected.
+  reveal(load) {
+    const { stage, state, chosen } = this
+    const { layout } = stage
+    if (!layout) return
+    const target = { what: "state", row: 0, position: state.target }
+    if (isLaidOut(layout, target)) stage.reveal(load ? target : { position: state.target })
+    if (load && chosen && isShown(layout, chosen)) stage.reveal(endOf(chosen))
   }
 
   // ---- what the reader changes
 
+  set(name, value) {
+    if (this.state[name] === value) return
+    this.state[name] = value
+    this.later(SETTINGS[name])
+    clearTimeout(this.settling[name])
+    const tell = () => { this.model[name] = value }
+    if (SETTLING.has(name)) this.settling[name] = setTimeout(tell, SETTLED_MS)
+    else tell()
+  }
+
+  // What was set for another prompt, or before Back, is not told any more.
+  stopSettling() {
+    Object.values(this.settling).forEach(clearTimeout)
+  }
+
   setThreshold(value) {
     const rounded = Math.round(value * 1e4) / 1e4
-    this.threshold = clamp(this.model.lowest, rounded, MAX_THRESHOLD)
-    this.later("filter")
-    clearTimeout(this.settling)
-    this.settling = setTimeout(() => { this.model.threshold = this.threshold }, SETTLED_MS)
+    this.set("threshold", clamp(this.model.lowest, rounded, MAX_THRESHOLD))
   }
 
   // To the next whole step: an address may hold any value between two.
   stepThreshold(direction) {
-    const steps = this.threshold / SLIDER_STEP
+    const steps = this.state.threshold / SLIDER_STEP
     const up = Math.floor(steps + 1 + 1e-9)
     const down = Math.ceil(steps - 1 - 1e-9)
     this.setThreshold((direction > 0 ? up : down) * SLIDER_STEP)
   }
 
-  setTarget(position) {
-    if (position === this.target) return
-    this.target = position
-    this.later("route")
-    this.model.target = position
+  stepStrongest(by) {
+    const now = this.state.strongest ?? this.scene.count
+    this.set("strongest", Math.max(1, now + by))
   }
 
-  walk([down, right]) {
-    const { layout } = this.stage
-    const start = this.cursor?.what !== "state"
-    const { row, position } = start ? { row: 0, position: this.target } : this.cursor
-    this.cursor = {
-      what: "state",
-      row: clamp(0, row + (start ? 0 : down), layout.states - 1),
-      position: clamp(0, position + (start ? 0 : right), layout.positions - 1),
+  select(thing) {
+    this.set("selected", nameOf(this.shape, thing))
+    if (thing) this.say(thing, "Selected")
+  }
+
+  clear() {
+    this.hovered = null
+    this.cursor = null
+    this.showTip(null)
+    this.select(null)
+    if (this.stage.layout) this.paintMarks()
+  }
+
+  zoom(how, at) {
+    const { stage } = this
+    const { zoom, leastZoom } = stage.layout
+    const wanted = {
+      in: zoom * ZOOM_STEP, out: zoom / ZOOM_STEP, fit: zoom === 1 ? leastZoom : 1,
     }
-    this.stage.reveal(this.cursor.position)
-    this.paintMarks()
-    this.showTip(this.cursor, ...this.stage.placeOf(this.cursor))
+    stage.zoomTo(wanted[how] ?? zoom * how, this.shape, at)
+    if (how === "fit") this.reveal(true)
+    this.later("zoom")
   }
 
-  // ---- pointer and keys
-
-  listen() {
-    const { slider, model } = this
-    const { surface, scroll } = this.stage
-    surface.addEventListener("mousemove", (event) => this.onMove(event))
-    surface.addEventListener("mouseleave", () => this.onLeave())
-    surface.addEventListener("click", (event) => this.onClick(event))
-    scroll.addEventListener("scroll", () => this.later("scroll"))
-    scroll.addEventListener("keydown", (event) => this.onKey(event))
-    slider.addEventListener("keydown", (event) => this.onSliderKey(event))
-    slider.addEventListener("input", () =>
-      this.setThreshold(Math.round(slider.value / SLIDER_STEP) * SLIDER_STEP))
-    const brackets = (event) => this.onBracket(event)
-    window.addEventListener("keydown", brackets)
-    // Back, before the slider has rested: the address says the threshold.
-    const settled = () => clearTimeout(this.settling)
-    window.addEventListener("popstate", settled)
-    const watcher = new ResizeObserver(() => this.later("size"))
-    watcher.observe(scroll)
-    document.fonts.ready.then(() => this.later("size"))
-    model.on("remove", () => {
-      watcher.disconnect()
-      window.removeEventListener("keydown", brackets)
-      window.removeEventListener("popstate", settled)
-    })
-    for (const name of ["edges", "tokens", "predictions", "stored_targets", "layers"]) {
-      model.on(name, () => this.later("load"))
-    }
-    model.on("dark", () => this.later("colours"))
-    model.on("target", () => {
-      if (model.target !== this.target) this.later("route")
-      this.target = model.target
-    })
-    model.on("threshold", () => {
-      if (model.threshold !== this.threshold) this.later("filter")
-      this.threshold = model.threshold
-    })
+  save(kind) {
+    const { paint, size } = this.stage.picture(this.scene, this.words, this.chosen)
+    const make = kind === "svg" ? svgOf : pngOf
+    download(make(paint, size), `${this.model.file_name}.${kind}`)
   }
 
-  onMove(event) {
-    if (!this.stage.layout) return
-    const [thing, x, y] = this.stage.under(event, this.scene)
+  // ---- what is pointed at
+
+  point(thing, x, y) {
     this.hovered = thing
     this.stage.surface.style.cursor = thing ? "pointer" : ""
     this.paintMarks()
     this.showTip(thing, x, y)
   }
 
-  onLeave() {
+  // The keyboard's cursor.
+  moveTo(thing) {
+    this.cursor = thing
     this.hovered = null
-    this.showTip(null)
-    if (this.stage.layout) this.paintMarks()
-  }
-
-  onClick(event) {
-    if (!this.stage.layout) return
-    const [thing] = this.stage.under(event, this.scene)
-    this.stage.scroll.focus({ preventScroll: true })
-    if (thing?.what === "token") this.setTarget(thing.position)
-    else this.cursor = thing
+    this.stage.reveal(endOf(thing))
     this.paintMarks()
+    this.showTip(thing, ...this.stage.placeOf(thing))
+    this.say(thing)
   }
 
-  onKey(event) {
-    if (!this.stage.layout) return
-    if (ARROWS[event.key]) this.walk(ARROWS[event.key])
-    else if (event.key === "Enter" && this.cursor?.what === "state") {
-      this.setTarget(this.cursor.position)
-    } else if (event.key === "Escape") {
-      this.cursor = null
-      this.onLeave()
-    } else return
-    event.preventDefault()
+  describe(thing) {
+    const { tokens, predictions, probabilities } = this.model
+    const { shape, scene } = this
+    return describe(thing, { shape, scene, tokens, predictions, probabilities })
   }
 
-  onSliderKey(event) {
-    const arrow = ARROWS[event.key]
-    if (!arrow) return
-    event.preventDefault()
-    this.stepThreshold(arrow[1] - arrow[0])
-  }
-
-  // The brackets work anywhere on the page but in a field.
-  onBracket(event) {
-    const direction = { "[": -1, "]": 1 }[event.key]
-    const field = "input:not([type=range]), textarea, select"
-    if (!direction || event.ctrlKey || event.metaKey || !this.stage.visible) return
-    if (!event.composedPath()[0]?.matches?.(field)) this.stepThreshold(direction)
+  say(thing, first = "") {
+    const said = spoken(this.describe(thing))
+    this.spoken.textContent = first ? `${first}: ${said}` : said
   }
 
   showTip(thing, x, y) {
     this.tip.hidden = true
     if (!thing) return
-    const { tokens, predictions, probabilities } = this.model
-    const { scene, stage } = this
-    const { layout, scroll } = stage
-    const said = describe(thing, { layout, scene, tokens, predictions, probabilities })
-    placeTip(this.tip, this.graph, said, x, scroll.offsetTop + y)
-    this.spoken.textContent = `${said.title}, ${said.tokens}`
+    const { scroll } = this.stage
+    placeTip(this.tip, this.graph, this.describe(thing),
+      scroll.offsetLeft + x, scroll.offsetTop + y)
+  }
+
+  // Where something named lies in the browser's window, null if it is not laid out.
+  placeOf(name) {
+    const { stage, scene, shape } = this
+    const thing = thingOf(shape, name, scene.byRow)
+    if (!thing || !isShown(stage.layout, thing)) return null
+    const { left, top } = stage.scroll.getBoundingClientRect()
+    const [x, y] = stage.placeOf(thing)
+    return [left + x, top + y]
   }
 }
 

@@ -22,29 +22,51 @@ from .selection import DEFAULT_THRESHOLD, MIN_THRESHOLD
 HERE = Path(__file__).parent
 SOURCES = (
     "routes.js",
+    "graph_names.js",
     "graph_geometry.js",
+    "graph_pick.js",
     "graph_paint.js",
+    "graph_labels.js",
+    "graph_marks.js",
+    "graph_svg.js",
+    "graph_save.js",
     "graph_tip.js",
+    "graph_brush.js",
+    "graph_style.js",
     "graph_markup.js",
     "graph_stage.js",
+    "graph_controls.js",
+    "graph_keys.js",
+    "graph_listen.js",
     "route_graph.js",
 )
 
 
 class RouteGraph(JSComponent):
-    """The graph of one prompt. `target` and `threshold` go both ways."""
+    """The graph of one prompt.
+
+    What `Selection` holds under the same name goes both ways: the component shows it
+    and tells what the reader makes of it.
+    """
 
     edges = param.Bytes(b"", doc="As packed by `pack_edges`.")
     tokens = param.List([], item_type=str, doc="White space made visible.")
     predictions = param.List([], item_type=str, doc="Top token at each position.")
     probabilities = param.List([], item_type=float, doc="Of the predictions.")
     stored_targets = param.List([], item_type=int, doc="Positions the sweep traced.")
-    layers = param.Integer(1, bounds=(1, None))
+    n_layers = param.Integer(1, bounds=(1, None))
     parallel = param.Boolean(False, doc="One step `block` per layer, no mid state.")
     lowest = param.Number(MIN_THRESHOLD, doc="The slider's lower end.")
+    file_name = param.String("route", doc="Of a download, without the ending.")
+    dark = param.Boolean(False, doc="Only a reason to repaint.")
+
     target = param.Integer(0, bounds=(0, None))
     threshold = param.Number(DEFAULT_THRESHOLD)
-    dark = param.Boolean(False, doc="Only a reason to repaint.")
+    selected = param.String("", doc="As `Selection.selected`: an edge or a state.")
+    renormalise = param.Boolean(False, doc="Widths by the share of what is left.")
+    strongest = param.Integer(None, bounds=(1, None), doc="Most edges; none: all.")
+    layers = param.String("", doc='Layers drawn: "2-5"; empty: all.')
+    positions = param.String("", doc='Positions drawn: "0-31"; empty: all.')
 
     # One module without imports: nothing is fetched, nothing needs a bundler.
     _esm = "\n".join((HERE / source).read_text("utf-8") for source in SOURCES)

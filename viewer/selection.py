@@ -73,6 +73,11 @@ class Selection(param.Parameterized):
         self.param.update(**{key: _parsed(key, given.get(key)) for key in KEYS})
 
 
+OF_A_PROMPT = dict[str, Any](
+    target=None, selected="", head=None, neuron=None, layers="", positions=""
+)
+"""What another prompt, or none, begins with."""
+
 KEYS = tuple(key for key in Selection.param if key != "name")
 
 

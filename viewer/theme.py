@@ -37,6 +37,9 @@ class Palette:
     ffn: str
     node: str
     """The inside of a residual state's dot."""
+    plus: str
+    """What adds, and what takes away: told apart by colour-blind readers too."""
+    minus: str
 
 
 LIGHT = Palette(
@@ -55,6 +58,8 @@ LIGHT = Palette(
     attn="#0c8f78",
     ffn="#a94bbd",
     node="#ffffff",
+    plus="#1f6fb2",
+    minus="#b4560f",
 )
 DARK = Palette(
     surface="#10151e",
@@ -72,6 +77,8 @@ DARK = Palette(
     attn="#3ccfb4",
     ffn="#d58be6",
     node="#10151e",
+    plus="#6db3f2",
+    minus="#f0a060",
 )
 
 MONOSPACE = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace"
@@ -82,6 +89,24 @@ NOTE_STYLE = """
     background: var(--fg-raised); border-radius: 4px; padding: 2px 6px }
 """
 """A sentence where there is nothing else to show."""
+
+RAMP_STEPS = 256
+
+
+def ramp(low: str, high: str) -> list[str]:
+    """Colours from one to another: by the square root, for most values are small.
+
+    >>> ramp("#000000", "#ffffff")[0], ramp("#000000", "#ffffff")[-1]
+    ('#000000', '#ffffff')
+    """
+    ends = [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in (low, high)]
+
+    def mixed(share: float) -> str:
+        parts = (a + (b - a) * share for a, b in zip(*ends, strict=True))
+        return "#" + "".join(f"{round(part):02x}" for part in parts)
+
+    return [mixed((step / (RAMP_STEPS - 1)) ** 0.5) for step in range(RAMP_STEPS)]
+
 
 VISIBLE = {" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
 

@@ -9,7 +9,9 @@ from param.parameterized import Event
 
 from .selection import KEYS, Selection
 
-REPLACED = frozenset({"threshold", "theme"})
+REPLACED = frozenset(
+    {"threshold", "theme", "renormalise", "strongest", "layers", "positions"}
+)
 """Changes that are no step one would want to take back with the Back button."""
 
 

@@ -167,7 +167,7 @@ def test_a_click_on_a_token_makes_it_the_target(tab: Tab) -> None:
 
 
 def test_keys_walk_the_graph(tab: Tab) -> None:
-    """Brackets move the threshold, arrows the cursor, Enter makes a target."""
+    """Brackets move the threshold, arrows the cursor, T makes a target."""
     page = open_prompt(tab, TINY, 0, target=14)
     graph = graph_of(page)
 
@@ -179,7 +179,7 @@ def test_keys_walk_the_graph(tab: Tab) -> None:
         page.keyboard.press(key)
     expect(graph.locator(".tip")).to_contain_text("Layer 3 · after attention")
     expect(graph.locator(".tip")).to_contain_text("(12)")
-    page.keyboard.press("Enter")
+    page.keyboard.press("t")
 
     expect(graph).to_have_attribute("data-target", "12")
     expect(page).to_have_url(re.compile("target=12"))

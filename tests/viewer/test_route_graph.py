@@ -16,19 +16,21 @@ from flowglass.viewer import route_graph
 from flowglass.viewer.prediction import route_edges
 from flowglass.viewer.route_graph import pack_edges
 
-from .synthetic_flow import Shape, make_edges
+from .graph_stand import edge_table
+from .synthetic_flow import Shape
 
 HERE = Path(route_graph.__file__).parent
 SOURCE = (HERE / "routes.js").read_text()
 TIP = (HERE / "graph_tip.js").read_text()
-ROUTES = """({ packed, shape, targets, thresholds }) => {
+ROUTES = """({ packed, shape, targets, thresholds, options }) => {
     SOURCE
     const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0))
     const edges = unpackEdges(bytes.buffer)
     return targets.map((target) => {
-        const { survives } = survivesAt(edges, { ...shape, target })
-        const drawn = thresholds.map((tau) => linesOf(edges, survives, tau))
-        return { survives: [...survives], drawn }
+        const route = survivesAt(edges, shape, target)
+        const drawn = thresholds.map((threshold) =>
+            linesOf(edges, route, { threshold, ...options }))
+        return { survives: [...route.survives], drawn }
     })
 }""".replace("SOURCE", SOURCE)
 SHAPES = [
@@ -55,6 +57,7 @@ def in_browser(
     positions: int,
     targets: list[int],
     thresholds: list[float],
+    **options: Any,
 ) -> Any:
     """What the browser makes of packed edges: for each target, for each threshold."""
     return page.evaluate(
@@ -68,16 +71,8 @@ def in_browser(
             },
             "targets": targets,
             "thresholds": thresholds,
+            "options": options,
         },
-    )
-
-
-def edge_table(shape: Shape, *, positions: int, seed: int) -> pa.Table:
-    """Made-up edges as Arrow, with the stored types."""
-    table = pa.Table.from_pylist(make_edges(positions, shape, seed=seed))
-    contribution = table["contribution"].cast(pa.float32())
-    return table.set_column(
-        table.column_names.index("contribution"), "contribution", contribution
     )
 
 
@@ -142,6 +137,74 @@ def grouped(edges: pa.Table, kept: Any) -> dict[tuple[Any, ...], Any]:
     return {key: (total, sorted(heads)) for key, (total, heads) in sums.items()}
 
 
+@pytest.mark.parametrize("strongest", [1, 7, 40])
+def test_the_strongest_edges_are_a_route(page: Page, strongest: int) -> None:
+    """Of the edges those that survive longest, none without its way to the target."""
+    shape, positions = Shape(layers=4, heads=3), 8
+    edges = edge_table(shape, positions=positions, seed=5)
+
+    (found,) = in_browser(
+        page,
+        edges,
+        shape,
+        positions=positions,
+        targets=[7],
+        thresholds=[0.01],
+        strongest=strongest,
+    )
+
+    (drawn,) = found["drawn"]
+    survives = np.sort(np.array(found["survives"]))[::-1]
+    assert (drawn["count"], drawn["surviving"]) == (strongest, (survives > 0.01).sum())
+    assert min(line["survives"] for line in drawn["lines"]) == survives[strongest - 1]
+    states = {(line["row"], line["query"]) for line in drawn["lines"]}
+    fed = {(line["row"] + 1, line["key"]) for line in drawn["lines"]}
+    assert states <= fed | {(0, 7)}
+
+
+def test_shares_of_what_is_left_sum_to_one(page: Page) -> None:
+    """Renormalised, the surviving edges into a state are all of it."""
+    shape, positions = Shape(layers=4, heads=3), 8
+    edges = edge_table(shape, positions=positions, seed=5)
+
+    (found,) = in_browser(
+        page,
+        edges,
+        shape,
+        positions=positions,
+        targets=[7],
+        thresholds=[0.03],
+        renormalise=True,
+    )
+
+    sums: dict[int, float] = defaultdict(float)
+    for line in found["drawn"][0]["lines"]:
+        assert line["weight"] == line["share"] > 0.99 * line["contribution"]
+        sums[line["state"]] += line["share"]
+    assert list(sums.values()) == pytest.approx([1.0] * len(sums))
+
+
+def test_paths_lead_through_a_line(page: Page) -> None:
+    """What stays bright: all that flows into the line, and where it flows to."""
+    lines = [(0, 2, 2), (0, 2, 1), (1, 2, 0), (1, 1, 1), (1, 1, 0), (1, 0, 0)]
+
+    found = page.evaluate(
+        """(lines) => { SOURCE
+        const net = netOf(lines.map(([row, query, key]) => ({ row, query, key })),
+            [0, 1, 2].map(() => new Float64Array(3)), 2)
+        const line = net.byRow[0][1]
+        const through = pathsThrough(net, { what: "line", line })
+        return [through.lines.map(({ row, query, key }) => [row, query, key]),
+            through.live.map((states) => [...states])] }""".replace("SOURCE", SOURCE),
+        lines,
+    )
+
+    assert found == [
+        [[0, 2, 1], [1, 1, 1], [1, 1, 0]],
+        [[0, 0, 1], [0, 1, 0], [1, 1, 0]],
+    ]
+
+
 def test_an_edge_at_the_threshold_is_not_drawn(page: Page) -> None:
     """The comparison is strict and in double, as in SQL."""
     shape = Shape(layers=3, heads=2)
@@ -193,6 +256,7 @@ def test_the_tooltip_of_a_line_lists_its_heads(page: Page) -> None:
         "key": 1,
         "query": 2,
         "contribution": 0.3,
+        "share": 0.5,
         "survives": 0.2,
         "heads": [
             {"head": 7, "contribution": 0.2},
@@ -214,8 +278,8 @@ def test_the_tooltip_of_a_line_lists_its_heads(page: Page) -> None:
         "tokens": "·a (1) → ·b (2)",
         "rows": [
             ["contribution", "0.300"],
+            ["share of what is left here", "50 %"],
             ["survives to", "0.200"],
-            ["head 7", "0.200"],
-            ["head 0", "0.100"],
         ],
+        "heads": [["head 7", "0.200"], ["head 0", "0.100"]],
     }

@@ -15,6 +15,7 @@ from distributed.utils import silence_logging_cmgr
 from .cluster_engine import ClusterEngine
 from .cluster_worker import PLUGIN, Bench, version_here
 from .errors import ClusterError
+from .hub import first_line
 from .progress import Reporter
 
 DASHBOARD = "127.0.0.1:8787"
@@ -38,17 +39,19 @@ def own_cluster(
     """So many processes on this machine, until the context ends; on a machine with GPUs
     each has one of them, in turn. The cores are shared out, unless `threads` says how
     many of them each process computes with."""
-    n_gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    gpus = visible_gpus() if device in ("auto", "cuda") else []
     threads = threads or max(1, n_cores() // n_workers)
     workers = {
         number: {
             "cls": Nanny,
             "options": {
                 # Beside the one that computes, for writing while a GPU computes.
-                "nthreads": 2 if n_gpus else 1,
+                "nthreads": 2 if gpus else 1,
                 "memory_limit": 0,
                 "silence_logs": logging.CRITICAL,
-                "env": {"CUDA_VISIBLE_DEVICES": str(number % n_gpus)} if n_gpus else {},
+                "env": {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]}
+                if gpus
+                else {},
             },
         }
         for number in range(n_workers)
@@ -109,9 +112,11 @@ def _prepare(client: Client, threads: int | None, report: Reporter) -> None:
     try:
         client.register_plugin(Bench(threads), name=PLUGIN)
         there = client.run(version_here)
-    except ModuleNotFoundError as error:
+    except Exception as error:  # Dask wraps what it meets at the other end in many ways
         raise ClusterError(
-            f"the workers have no {error.name!r}: install there what is installed here"
+            f"the scheduler or a worker cannot run flowglass ({first_line(error)}): "
+            f"install there what is installed here, and see that its memory limit "
+            f"leaves room for it"
         ) from error
     here = version("flowglass")
     for worker, found in there.items():
@@ -124,6 +129,15 @@ def _prepare(client: Client, threads: int | None, report: Reporter) -> None:
     report.say(
         f"{n} worker{'s' * (n != 1)}; the cluster's dashboard is at "
         f"{client.dashboard_link}"
+    )
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    n = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return (
+        [name.strip() for name in named[:n]] if named[0] else list(map(str, range(n)))
     )
 
 

@@ -71,7 +71,7 @@ def test_an_edge_opens_its_heads_and_a_cell_opens_another(opened: Tab) -> None:
     expect(page).to_have_url(re.compile(f"selected=attn-{layer}-{query}-{key}"))
     page.get_by_role("button", name="Close").click()
     expect(first_row(page)).to_be_visible()
-    assert "selected" not in page.url
+    expect(page).not_to_have_url(re.compile("selected"))
 
 
 def test_a_table_can_be_taken_away(

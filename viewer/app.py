@@ -19,6 +19,8 @@ from panel_material_ui.template.base import Page
 from flowglass.store.errors import StoreError
 
 from .activation_map import ActivationMap
+from .live import Live
+from .live_panel import LivePanel
 from .prediction import Row
 from .prediction_page import PredictionPage
 from .prompts_page import PromptsPage
@@ -52,10 +54,14 @@ HEAD_STYLE = {
 class App:
     """What one reader sees; `page` is what Panel serves."""
 
-    def __init__(self, pulse: Pulse, *, path: str, query: str = "") -> None:
+    def __init__(
+        self, pulse: Pulse, *, path: str, query: str = "", live: Live | None = None
+    ) -> None:
         self._pulse = pulse
         self._store = pulse.store
         self._path = path
+        self._live_runs = live.stores if live else None
+        self._document = pn.state.curdoc
         self._lock = RLock()  # a session's events run in several threads
         self._seen = pulse.n_changes
         self._following = False
@@ -64,6 +70,9 @@ class App:
         self.selection.load(query)
         self._url = UrlState(self.selection)
         self._trail = Trail(on_open=self._go_back)
+        self._live = (
+            LivePanel(live, self.selection, notify=self._hear_live) if live else None
+        )
         self._runs = RunsTable(self.selection)
         self._map = ActivationMap(pulse)
         self._prompts = PromptsPage(self._store, self.selection)
@@ -77,7 +86,7 @@ class App:
         self.selection.param.watch(self._update, SHOWN_BY)
         self._update()
         self._pulse.ask()
-        document = pn.state.curdoc
+        document = self._document
         if document is not None and document.session_context is not None:
             # Bokeh's own: it holds the document while it runs, so figures may change.
             document.add_periodic_callback(self._tick_if_loaded, TICK_MS)
@@ -91,6 +100,7 @@ class App:
             on_click=lambda _: self._pulse.ask(),
         )
         return pn.Column(
+            *([self._live.root] if self._live else []),
             pn.FlexBox(
                 pmu.Typography("Runs", variant="h6", margin=0),
                 self._trouble,
@@ -113,7 +123,12 @@ class App:
         page = Page(
             meta_title=NAME,
             header=[self._trail],
-            main=[self._url, self._front, self._prediction.root],
+            main=[
+                self._url,
+                *([self._live.line] if self._live else []),
+                self._front,
+                self._prediction.root,
+            ],
             stylesheets=[stylesheet()],
             theme_config=material_theme(),
             dark_theme=self.selection.theme == "dark",
@@ -158,6 +173,16 @@ class App:
                 self._lock.release()
         self._map.tick()
 
+    def _hear_live(self) -> None:
+        """The request of this session goes on; comes in the worker's thread."""
+        if self._document is not None and self._document.session_context is not None:
+            self._document.add_next_tick_callback(self._tick_live)
+
+    def _tick_live(self) -> None:
+        if self._live is not None and (run_id := self._live.tick()):
+            live = self._live
+            in_background(lambda: live.open(run_id))
+
     def _follow(self) -> None:
         """The store has changed: the front page shows that, where it is."""
         try:
@@ -184,14 +209,21 @@ class App:
         self._seen = self._pulse.n_changes
         there = self._pulse.runs
         runs = [run for run in self._store.runs().to_pylist() if run["run_id"] in there]
+        for run in runs:
+            run["is_live"] = self._is_live(run["run_id"])
         runs.sort(key=lambda run: run["started_at"], reverse=True)
         # A run that began meanwhile does not take the place of the one that is read.
         kept = self._listed if following else ""
         run = chosen_run(runs, self.selection.run or kept)
+        if self._live is not None:
+            self._live.turn_to(run["run_id"] if run else "")
         if run is not None and self.selection.prompt is not None:
             self._show_prediction(run, self.selection.prompt)
         else:
             self._show_front(runs, run, kept)
+
+    def _is_live(self, run_id: str) -> bool:
+        return self._live_runs is not None and self._live_runs.is_live(run_id)
 
     def _show_front(self, runs: list[Row], run: Row | None, kept: str) -> None:
         """The front page; the list of the run `kept` goes on where it is."""
@@ -237,10 +269,15 @@ class App:
 
 
 def chosen_run(runs: list[Row], run_id: str) -> Row | None:
-    """The run asked for; the newest with prompts if none was; None if there is none."""
+    """The run asked for; the newest with prompts if none was; None if there is none.
+
+    What another reader has typed comes only after all that is stored.
+    """
     if run_id:
         return next((run for run in runs if run["run_id"] == run_id), None)
-    return next((run for run in runs if run["n_prompts"]), runs[0] if runs else None)
+    full = [run for run in runs if run["n_prompts"]]
+    stored = [run for run in full if not run.get("is_live")]
+    return next(iter(stored or full or runs), None)
 
 
 def note_of(runs: list[Row], run: Row | None, wanted: str, path: str) -> str:

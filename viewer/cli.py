@@ -17,6 +17,20 @@ def view(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open a browser.")
     ] = True,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Model to try prompts on, besides the bundled ones: folder or hub id; "
+            "may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    auth: Annotated[
+        bool,
+        typer.Option(
+            "--auth", help="Ask for the password FLOWGLASS_PASSWORD, or a random one."
+        ),
+    ] = False,
 ) -> None:
     """Look at a store in the browser: its runs, prompts and predictions."""
     from flowglass.store.store import open_store
@@ -27,4 +41,12 @@ def view(
     with open_store(store) as opened:
         from .serve import serve  # Panel takes seconds; mistakes are told before
 
-        serve(opened, path=str(store), host=host, port=port, open_browser=browser)
+        serve(
+            opened,
+            path=str(store),
+            host=host,
+            port=port,
+            open_browser=browser,
+            models=model or [],
+            auth=auth,
+        )

@@ -22,6 +22,8 @@ from flowglass.store.snapshot import RunState
 from flowglass.store.store import Store
 from flowglass.store.throughput import Observer, Progress, Quiet, pace, progress
 
+from .stores import Stores
+
 BUSY = 5.0
 """Seconds between two looks while a run is at work."""
 
@@ -65,6 +67,7 @@ class Pulse:
         self._observer.look(store.snapshot, now=time.time())
         self._known: dict[Key, Frequency] = {}
         self._lock = Lock()
+        self._looking = Lock()
         self._jobs: dict[str, Future[None]] = {}
         self._due: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="pulse")
@@ -79,12 +82,19 @@ class Pulse:
 
         Raises what went wrong in a look, if that was no StoreError.
         """
-        self._start("look", self._look)
+        self._start("look", lambda: self._look(self.store.refresh))
         return self.n_changes
 
     def ask(self) -> None:
         """Have the store looked at by the next beat, whenever it was last."""
         self._due["look"] = 0.0
+
+    def look_now(self, *, live_only: bool) -> None:
+        """Look in this thread: somebody knows that something has been stored."""
+        if isinstance(self.store, Stores) and live_only:
+            self._look(self.store.refresh_live)
+        else:
+            self._look(self.store.refresh)
 
     def frequency(self, run_id: str, tau: float) -> Frequency | None:
         """A run's activation frequencies as last counted; None before the first time.
@@ -122,15 +132,16 @@ class Pulse:
         now = time.time()
         return BUSY if any(_at_work(run, now) for run in self.runs.values()) else IDLE
 
-    def _look(self) -> None:
-        try:
-            changed, trouble = self.store.refresh(), ""
-        except StoreError as error:  # a network that is gone for a minute, mostly
-            changed, trouble = False, str(error)
-        self._observer.look(self.store.snapshot, now=time.time())
-        if changed or trouble != self.trouble:
-            self.trouble = trouble
-            self.n_changes += 1
+    def _look(self, refresh: Callable[[], bool]) -> None:
+        with self._looking:
+            try:
+                changed, trouble = refresh(), ""
+            except StoreError as error:  # a network that is gone for a minute, mostly
+                changed, trouble = False, str(error)
+            self._observer.look(self.store.snapshot, now=time.time())
+            if changed or trouble != self.trouble:
+                self.trouble = trouble
+                self.n_changes += 1
 
     def _count(self, run_id: str, tau: float) -> None:
         # First: if shards come while it is counted, it is counted again.

@@ -29,7 +29,12 @@ COLUMNS = (
         hint="Prompts set aside; the table `quarantine` says why",
     ),
     Column("n_tokens", "Tokens", width="104px", align="right"),
-    Column("status", "Status", width="82px"),
+    Column(
+        "status",
+        "Status",
+        width="82px",
+        hint="live: of a prompt typed here, gone when this server ends",
+    ),
     Column(
         "pace",
         "Pace",
@@ -121,10 +126,18 @@ def cells(run: Row, progress: Progress, at: Pace) -> list[str]:
         done if progress.n_done == progress.n_all else f"{done} / {progress.n_all:,}",
         f"{progress.n_quarantined:,}" if progress.n_quarantined else "",
         f"{progress.n_tokens:,}",
-        "running" if isinstance(at, Going) else progress.status,
+        status_said(run, progress, at),
         pace_said(at),
         minute(run["started_at"]),
     ]
+
+
+def status_said(run: Row, progress: Progress, at: Pace) -> str:
+    """How the run is, in a word."""
+    if isinstance(at, Going):
+        return "running"
+    done = progress.status == "complete"
+    return "live" if done and run.get("is_live") else progress.status
 
 
 def pace_said(at: Pace) -> str:

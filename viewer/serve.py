@@ -1,9 +1,13 @@
 """Serves a store's viewer from this machine, and lets the page reach nothing else."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import panel as pn
+from panel.auth import BasicLoginHandler
 from panel.io.resources import LOCAL_DIST
 from panel.io.server import DocHandler
 
@@ -11,7 +15,10 @@ from flowglass.store.store import Store
 
 from .address import LOOPBACK, allowed_origins
 from .app import App
+from .auth import choose_password, login_options
+from .live import Live
 from .pulse import Pulse
+from .stores import Stores
 
 THREADS = 4
 """A slow question of one reader does not hold up another's."""
@@ -20,8 +27,20 @@ PATIENCE_MS = 60_000
 """How long a session waits for its browser: a slow one needs more than Bokeh's 15 s."""
 
 
-def serve(store: Store, *, path: str, host: str, port: int, open_browser: bool) -> None:
-    """Serve the viewer of a store, which was given as `path`, until interrupted."""
+def serve(
+    store: Store,
+    *,
+    path: str,
+    host: str,
+    port: int,
+    open_browser: bool,
+    models: Sequence[str] = (),
+    auth: bool = False,
+) -> None:
+    """Serve the viewer of a store, which was given as `path`, until interrupted.
+
+    Readers may try prompts on these models and the bundled ones.
+    """
     origins = allowed_origins(host, port)
     protect(origins)
     pn.config.nthreads = THREADS  # type: ignore[misc]  # has a setter
@@ -29,11 +48,27 @@ def serve(store: Store, *, path: str, host: str, port: int, open_browser: bool) 
     print(
         f"flowglass shows {path} at http://{origins[0]}  (Ctrl+C stops it)", flush=True
     )
-    if host not in LOOPBACK:
-        print("Anyone who can reach this machine can read the store.", flush=True)
-    with Pulse(store) as pulse:
+    login: dict[str, Any] = {}
+    if auth:
+        password, made = choose_password()
+        login = login_options(password)
+        if made:
+            print(f"The password is {password}", flush=True)
+    elif host not in LOOPBACK:
+        print(
+            "Anyone who can reach this machine can read the store and run prompts: "
+            "--auth asks for a password.",
+            flush=True,
+        )
+    signal.signal(signal.SIGTERM, _end)
+    with (
+        TemporaryDirectory(prefix="flowglass-") as folder,
+        Stores(store, Path(folder) / "runs") as stores,
+        Pulse(stores) as pulse,
+        Live(pulse, stores, Path(folder), path=path, models=models) as live,
+    ):
         pn.serve(
-            session(pulse, path),
+            session(pulse, path, live),
             address=host,
             port=port,
             websocket_origin=origins,
@@ -41,10 +76,16 @@ def serve(store: Store, *, path: str, host: str, port: int, open_browser: bool) 
             verbose=False,
             title="flowglass",
             unused_session_lifetime=PATIENCE_MS,
+            **login,
         )
 
 
-def session(pulse: Pulse, path: str) -> Callable[[], Any]:
+def _end(*_: object) -> None:
+    """A server that is told to end removes what it has put beside itself."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def session(pulse: Pulse, path: str, live: Live | None = None) -> Callable[[], Any]:
     """What Panel calls for every reader who opens the page."""
 
     def build() -> Any:
@@ -54,7 +95,8 @@ def session(pulse: Pulse, path: str) -> Callable[[], Any]:
         assert document is not None
         document.template_variables["dist_url"] = LOCAL_DIST
         location = pn.state.location
-        return App(pulse, path=path, query=location.search if location else "").page
+        query = location.search if location else ""
+        return App(pulse, path=path, query=query, live=live).page
 
     return build
 
@@ -85,4 +127,5 @@ def protect(origins: list[str]) -> None:
         handler.set_header("Referrer-Policy", "no-referrer")
 
     # Tornado's own hook for this; Panel offers no other.
-    DocHandler.set_default_headers = set_headers  # type: ignore[method-assign, assignment]
+    for page in (DocHandler, BasicLoginHandler):
+        page.set_default_headers = set_headers  # type: ignore[method-assign, assignment]

@@ -33,6 +33,8 @@ from rich.console import Console
 from rich.table import Table
 from shapes import gpt2_small
 
+PROMPTS = 256
+"""As many as a shard takes, if short."""
 SENTENCES = (1, 1, 2, 3)
 """Of a prompt: so lengths are mixed."""
 
@@ -52,7 +54,7 @@ def write_prompts(file: Path, n_shards: int) -> None:
     rng = random.Random(0)
     lines = [prompt.text for prompt in load("sentences").prompts]
     with file.open("w") as out:
-        for _ in range(256 * n_shards):
+        for _ in range(PROMPTS * n_shards):
             text = " ".join(rng.sample(lines, rng.choice(SENTENCES)))
             out.write(json.dumps({"text": text}) + "\n")
 

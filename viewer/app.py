@@ -100,7 +100,6 @@ class App:
             on_click=lambda _: self._pulse.ask(),
         )
         return pn.Column(
-            *([self._live.root] if self._live else []),
             pn.FlexBox(
                 pmu.Typography("Runs", variant="h6", margin=0),
                 self._trouble,
@@ -125,7 +124,7 @@ class App:
             header=[self._trail],
             main=[
                 self._url,
-                *([self._live.line] if self._live else []),
+                *([self._live.root, self._live.line] if self._live else []),
                 self._front,
                 self._prediction.root,
             ],
@@ -258,6 +257,8 @@ class App:
     def _turn_to(self, root: Any, *, title: str) -> None:
         for each in (self._front, self._prediction.root):
             each.visible = each is root
+        if self._live is not None:
+            self._live.root.visible = root is self._front
         self._url.title = title
 
     def _go_back(self, index: int) -> None:

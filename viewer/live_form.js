@@ -13,7 +13,7 @@ const STYLE = `
   select { max-width: 220px }
   ::placeholder { color: var(--fg-muted); opacity: 1 }
   .more { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 16px;
-    grid-column: 1 / -1; min-height: 30px }
+    grid-column: 1 / -1; min-height: 38px }
   label { color: var(--fg-muted); display: flex; align-items: center; gap: 7px;
     white-space: nowrap }
   label input, label select { color: var(--fg-text) }
@@ -21,7 +21,7 @@ const STYLE = `
   button { font: 500 13px Roboto, system-ui, sans-serif; border: 0; border-radius: 6px;
     background: var(--fg-accent); color: var(--fg-surface); padding: 0 22px; height: 56px;
     cursor: pointer }
-  button:hover { filter: brightness(1.08) }
+  button:hover:not(:disabled) { filter: brightness(1.08) }
   button:disabled { background: var(--fg-line); color: var(--fg-muted); cursor: default }
   input:disabled { opacity: 0.5 }
   :is(textarea, input, select, button):focus-visible { outline: 2px solid var(--fg-accent);

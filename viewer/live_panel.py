@@ -80,7 +80,7 @@ class LivePanel:
             pmu.Typography("Try a prompt", variant="h6", margin=(0, 0, 4, 0)),
             self.form,
             sizing_mode="stretch_width",
-            margin=(0, 0, 20, 0),
+            margin=(14, 24, 0, 24),
         )
         self._said = pn.pane.HTML(stylesheets=[LINE_STYLE], margin=0)
         self._save = pmu.Button(
@@ -97,7 +97,7 @@ class LivePanel:
             gap="16px",
             visible=False,
             sizing_mode="stretch_width",
-            margin=(12, 24, 0, 24),
+            margin=(10, 24, 0, 24),
         )
 
     def turn_to(self, run_id: str) -> None:
@@ -121,7 +121,10 @@ class LivePanel:
             said = escape(request.error or request.said)
             said = f'<span class="{tone}">{said}</span>'
         else:
-            said = "It is gone when this server ends, and all who use the server see it"
+            said = (
+                "This run is gone when this server ends; until then all who use the "
+                "server see it."
+            )
         mark = "<b>live</b>" if is_live else ""
         self._said.object = f'<span role="status">{mark}{said}</span>'
 

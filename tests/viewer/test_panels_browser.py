@@ -21,8 +21,14 @@ CENTRE_OF_CELL = """([name, query, key]) => {
     el.scrollIntoView({ block: "center" })
     const box = el.getBoundingClientRect()
     const [x, y] = [frame.x_scale.compute(key), frame.y_scale.compute(query)]
-    return [box.left + x, box.top + y]
+    const place = [box.left + x, box.top + y]
+    const before = window.placeBefore
+    if (String(place) !== String(before?.place))
+        window.placeBefore = { place, since: performance.now() }
+    else if (performance.now() - before.since > 500) return place
+    return null
 }"""
+"""Where it is on the screen, once it has been there for half a second."""
 
 
 @pytest.fixture(scope="module")

@@ -21,21 +21,23 @@ from flowglass.store.errors import StoreError
 from .activation_map import ActivationMap
 from .live import Live
 from .live_panel import LivePanel
+from .nav import Nav
 from .prediction import Row
 from .prediction_page import PredictionPage
 from .prompts_page import PromptsPage
 from .pulse import Pulse
 from .runs_table import RunsTable
-from .selection import OF_A_PROMPT, Selection
+from .selection import OF_A_PROMPT, OF_A_VIEW, Selection
 from .theme import NOTE_STYLE, material_theme, stylesheet
 from .trail import Trail
 from .url_state import UrlState
+from .views import VIEWS, Desk, View, build
 
 NAME = "flowglass"
 TICK_MS = 1000
 """How often a session asks for what is new, which costs nothing if nothing is."""
 
-SHOWN_BY = ["run", "prompt", "search", "dataset", "category", "sort", "page"]
+SHOWN_BY = ["run", "view", "prompt", "search", "dataset", "category", "sort", "page"]
 """What of the Selection decides which page is shown, and the list on the first."""
 
 HEAD_STYLE = {
@@ -70,6 +72,9 @@ class App:
         self.selection.load(query)
         self._url = UrlState(self.selection)
         self._trail = Trail(on_open=self._go_back)
+        self._desk = Desk(self._store, self.selection, pulse, path)
+        self._views: dict[str, View] = {}
+        self._nav = Nav(on_open=self._go_to, sizing_mode="stretch_width", margin=0)
         self._live = (
             LivePanel(live, self.selection, notify=self._hear_live) if live else None
         )
@@ -80,6 +85,9 @@ class App:
         self._note = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=(16, 0))
         self._trouble = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=(0, 14))
         self._front = self._build_front()
+        self._pages = pn.Column(
+            self._front, self._prediction.root, sizing_mode="stretch_width", margin=0
+        )
         self.page = self._build_page()
         self.page.param.watch(self._toggle_theme, "dark_theme")
         self.selection.param.watch(self._apply_theme, "theme")
@@ -124,9 +132,9 @@ class App:
             header=[self._trail],
             main=[
                 self._url,
+                self._nav,
                 *([self._live.root, self._live.line] if self._live else []),
-                self._front,
-                self._prediction.root,
+                self._pages,
             ],
             stylesheets=[stylesheet()],
             theme_config=material_theme(),
@@ -149,6 +157,8 @@ class App:
         """Tell what is no CSS: the canvases."""
         self._prediction.set_dark(dark)
         self._map.set_dark(dark)
+        for view in self._views.values():
+            view.set_dark(dark)
 
     def _tick_if_loaded(self) -> None:
         # What changes between the page and its websocket is lost.
@@ -216,7 +226,10 @@ class App:
         run = chosen_run(runs, self.selection.run or kept)
         if self._live is not None:
             self._live.turn_to(run["run_id"] if run else "")
-        if run is not None and self.selection.prompt is not None:
+        self._show_nav(run)
+        if run is not None and run["n_prompts"] and self.selection.view in VIEWS:
+            self._show_view(run, self.selection.view)
+        elif run is not None and self.selection.prompt is not None:
             self._show_prediction(run, self.selection.prompt)
         else:
             self._show_front(runs, run, kept)
@@ -241,6 +254,38 @@ class App:
         self._trail.param.update(labels=[NAME], links=[""], note="")
         self._turn_to(self._front, title=NAME)
 
+    def _show_nav(self, run: Row | None) -> None:
+        """The pages there are; none without prompts to tell of."""
+        listed = {"": "Prompts"} | {k: v.title for k, v in VIEWS.items() if v.is_listed}
+        if not run or not run["n_prompts"] or len(listed) == 1:
+            listed = {}
+        self._nav.param.update(
+            keys=list(listed),
+            labels=list(listed.values()),
+            links=[self.selection.link(view=key) or "?" for key in listed],
+            open=self.selection.view,
+        )
+        self._nav.visible = bool(listed)
+
+    def _show_view(self, run: Row, key: str) -> None:
+        """A page about the run; what it shows of it is its own."""
+        if key not in self._views:
+            view = self._views[key] = build(VIEWS[key], self._desk)
+            view.set_dark(self.page.dark_theme)
+            self._pages.append(view.root)
+        view = self._views[key]
+        self._turn_to(view.root, title=f"{VIEWS[key].title} · {NAME}")
+        view.show(run)
+        here = view.name()
+        home = Selection(theme=self.selection.theme).query() or "?"
+        front = self.selection.query(prompt=None, **OF_A_PROMPT, **OF_A_VIEW) or "?"
+        self._trail.param.update(
+            labels=[NAME, run["run_id"], VIEWS[key].title, *([here] if here else [])],
+            links=[home, front, "", *([""] if here else [])],
+            note="",
+        )
+        self._url.title = f"{here or VIEWS[key].title} · {NAME}"
+
     def _show_prediction(self, run: Row, prompt_id: int) -> None:
         row = self._prediction.show(run, prompt_id) or {}
         groups = (row.get("dataset"), row.get("category"))
@@ -255,7 +300,7 @@ class App:
         self._turn_to(self._prediction.root, title=f"{here} · {NAME}")
 
     def _turn_to(self, root: Any, *, title: str) -> None:
-        for each in (self._front, self._prediction.root):
+        for each in self._pages:
             each.visible = each is root
         if self._live is not None:
             self._live.root.visible = root is self._front
@@ -266,7 +311,11 @@ class App:
         if index == 0:
             self.selection.load(Selection(theme=self.selection.theme).query())
         else:
-            self.selection.param.update(prompt=None, **OF_A_PROMPT)
+            self.selection.param.update(prompt=None, **OF_A_PROMPT, **OF_A_VIEW)
+
+    def _go_to(self, key: str) -> None:
+        """A page was chosen: of the run that is open, from its beginning."""
+        self.selection.go(view=key)
 
 
 def chosen_run(runs: list[Row], run_id: str) -> Row | None:

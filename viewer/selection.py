@@ -6,6 +6,9 @@ from urllib.parse import parse_qsl, urlencode
 
 import param
 
+from flowglass.store.rollup import TAUS
+from flowglass.store.schema import DEFAULT_TAU
+
 MIN_THRESHOLD = 0.01
 MAX_THRESHOLD = 0.2
 DEFAULT_THRESHOLD = 0.04
@@ -14,11 +17,15 @@ DEFAULT_THRESHOLD = 0.04
 class Selection(param.Parameterized):
     """What is looked at. Panels read it and write it, and never each other.
 
-    The prediction page is shown when a prompt is chosen, the list of prompts otherwise.
+    A `view` is shown if one is chosen, else the prediction if a prompt is, else the
+    list of prompts.
     Every parameter is a key of the address's query string unless it has its default.
     """
 
     run = param.String("", doc="Run id; empty: the newest run.")
+    view = param.String(
+        "", regex=r"\A[a-z]*\Z", doc="A page of `views.VIEWS`; empty: the prompts."
+    )
     prompt = param.Integer(None, bounds=(0, None), doc="prompt_id.")
     target = param.Integer(
         None, bounds=(0, None), doc="Target position; none: the prompt's stored target."
@@ -48,6 +55,20 @@ class Selection(param.Parameterized):
     positions = param.String(
         "", regex=r"\A(\d+-\d+)?\Z", doc="First and last position drawn; empty: all."
     )
+    layer = param.Integer(None, bounds=(0, None), doc="Of the head or neuron's page.")
+    expert = param.Integer(None, bounds=(-1, None), doc="Of the neuron, in a MoE.")
+    token = param.String("", doc="Of the token's page.")
+    tau: Any = param.Selector(
+        objects=list(TAUS.values()),
+        default=DEFAULT_TAU,
+        doc="Of what is counted over a corpus: one that sweeps count at.",
+    )
+    measure = param.String("", doc="Which figure of the components is shown.")
+    facet = param.String("", doc="Split by this column of prompts, or metadata key.")
+    a = param.String("", doc="The first cohort, as `store.cohorts` reads it.")
+    b = param.String("", doc="The second.")
+    other = param.String("", doc="A second run, compared with the first.")
+    sql = param.String("", doc="What the SQL page asks.")
     search = param.String("", doc="Text that the listed prompts contain.")
     dataset = param.String("", doc="Only this dataset's prompts.")
     category = param.String("", doc="Only this category's prompts.")
@@ -66,6 +87,18 @@ class Selection(param.Parameterized):
         values = {key: getattr(self, key) for key in KEYS} | changes
         return query_of({k: v for k, v in values.items() if v != self.param[k].default})
 
+    def link(self, **wanted: Any) -> str:
+        """The query string of another place in this run, all else at its default.
+
+        >>> Selection(run="r", prompt=3, search="a b").link(view="head", layer=1)
+        '?run=r&view=head&layer=1'
+        """
+        return Selection(run=self.run, theme=self.theme).query(**wanted)
+
+    def go(self, **wanted: Any) -> None:
+        """Turn to another place in this run, as its `link` does."""
+        self.load(self.link(**wanted))
+
     def load(self, query: str) -> None:
         """Become what a query string says, in one change; what it cannot mean is left
         at its default, so that an old or mistyped link still opens something."""
@@ -77,6 +110,9 @@ OF_A_PROMPT = dict[str, Any](
     target=None, selected="", head=None, neuron=None, layers="", positions=""
 )
 """What another prompt, or none, begins with."""
+
+OF_A_VIEW = dict[str, Any](view="", layer=None, expert=None, token="")
+"""What leads from a page about the run to a prompt, with OF_A_PROMPT."""
 
 KEYS = tuple(key for key in Selection.param if key != "name")
 
@@ -101,5 +137,6 @@ def _parsed(key: str, text: str | None) -> Any:
 CONVERT: dict[type, Callable[[str], Any]] = {
     param.Integer: int,
     param.Number: float,
+    param.Selector: float,
     param.Boolean: {"True": True, "False": False}.__getitem__,
 }

@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flowglass.datasets.catalog import load
-from flowglass.pipeline import sweeping  # before torch: it sets how threads wait
+from flowglass.pipeline import corpus, sweeping  # before torch: it sets how threads wait
 from flowglass.pipeline.cluster import own_cluster
 from flowglass.pipeline.engine import Engine, LocalEngine
 from flowglass.pipeline.loading import load_tokenizer
@@ -33,8 +33,6 @@ from rich.console import Console
 from rich.table import Table
 from shapes import gpt2_small
 
-PROMPTS = 256
-"""As many as a shard takes, if short."""
 SENTENCES = (1, 1, 2, 3)
 """Of a prompt: so lengths are mixed."""
 
@@ -49,12 +47,12 @@ class Measured:
     """The share of time between tasks; None where there is no Dask."""
 
 
-def write_prompts(file: Path, n_shards: int) -> None:
-    """A JSONL file of so many shards' prompts, of mixed length."""
+def write_prompts(file: Path, n: int) -> None:
+    """A JSONL file of so many prompts, of mixed length."""
     rng = random.Random(0)
     lines = [prompt.text for prompt in load("sentences").prompts]
     with file.open("w") as out:
-        for _ in range(PROMPTS * n_shards):
+        for _ in range(n):
             text = " ".join(rng.sample(lines, rng.choice(SENTENCES)))
             out.write(json.dumps({"text": text}) + "\n")
 
@@ -127,12 +125,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--model", help="if not GPT-2 small")
     options.add_argument("--layers", type=int, default=3, help="of GPT-2 small")
-    options.add_argument("--shards", type=int, default=12)
+    options.add_argument("--shards", type=int, default=12, help="an even number")
+    options.add_argument("--prompts", type=int, default=256, help="in a shard")
     asked = options.parse_args()
     table = Table("engine", "tokens/s", "of the first", "between tasks")
     with TemporaryDirectory() as folder:
         data = Path(folder) / "mixed.jsonl"
-        write_prompts(data, asked.shards)
+        corpus.SHARD_PROMPTS = asked.prompts  # planned here, for all engines
+        write_prompts(data, asked.shards * asked.prompts)
         model = asked.model or str(save_small(Path(folder) / "m", layers=asked.layers))
         rates: list[float] = []
         for name, engine in engines().items():

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 
 from .errors import PlanError
 
@@ -33,32 +34,59 @@ def duration_said(seconds: float) -> str:
 
 
 class Pace:
-    """How fast a sweep goes, and whether a shard can be done before the time is up."""
+    """How fast a sweep goes, and whether a shard can be done before the time is up.
 
-    def __init__(self, seconds: float | None, *, rate: float | None = None) -> None:
+    The speed is that of one worker, measured from its first shard on: starting a worker
+    and loading the model are not done again for the next shard.
+    """
+
+    def __init__(
+        self,
+        seconds: float | None,
+        *,
+        rate: float | None = None,
+        n_workers: Callable[[], int] = lambda: 1,
+    ) -> None:
         """`seconds` from now are there; None for as long as it takes. `rate` is in
-        tokens a second, as a forecast has it; None if nobody knows yet."""
-        self._started = time.monotonic()
-        self._end = None if seconds is None else self._started + seconds
+        tokens a second of one worker, as a forecast has it; None if nobody knows yet.
+        `n_workers` says how many are there now."""
+        self._end = None if seconds is None else time.monotonic() + seconds
         self._rate = rate
+        self._n_workers = n_workers
         self._begun = self._done = 0
+        self._last: dict[str, float] = {}
+        """When each worker was done last."""
+        self._tokens, self._took = 0, 0.0
+        """Of all shards but the first one of each worker."""
 
     def fits(self, n_tokens: int) -> bool:
         """Whether a shard with so many tokens will be done in time, behind those begun
         before it; if so it counts as begun."""
-        waiting = self._begun - self._done + n_tokens
-        fits = not self.is_over() and (
-            self._end is None
-            or self._rate is None
-            or time.monotonic() + waiting / self._rate <= self._end
-        )
+        fits = not self.is_over() and self._is_in_time(n_tokens)
         self._begun += n_tokens if fits else 0
         return fits
 
-    def done(self, n_tokens: int) -> None:
-        """A shard is done; measured is better than forecast."""
+    def _is_in_time(self, n_tokens: int) -> bool:
+        if self._end is None or self._rate is None:
+            return True
+        # The workers share what was begun before; this one is then done by one of them.
+        before = (self._begun - self._done) / max(1, self._n_workers())
+        return time.monotonic() + (before + n_tokens) / self._rate <= self._end
+
+    def done(self, n_tokens: int, *, worker: str, seconds: float) -> None:
+        """A shard is done, which this worker computed in so many seconds; measured is
+        better than forecast."""
+        now, before = time.monotonic(), self._last.get(worker)
+        self._last[worker] = now
         self._done += n_tokens
-        self._rate = self._done / max(time.monotonic() - self._started, 1e-9)
+        if before is not None:
+            self._tokens += n_tokens
+            self._took += max(
+                now - before, seconds
+            )  # a shard is seen done late perhaps
+            self._rate = self._tokens / self._took
+        elif self._rate is None:
+            self._rate = n_tokens / seconds
 
     def is_over(self) -> bool:
         """Whether the time is up."""

@@ -112,9 +112,23 @@ def sweep(
     if not (model and data and store):
         raise PlanError("give --model, --data and --store, or a sweep file")
     if dry_run:
-        say_costs(options, budget)
+        do_dry_run(options, budget)
     else:
         do_sweep(options | where)
+
+
+def do_dry_run(options: dict[str, Any], budget: str | None) -> None:
+    """What one run would take, and what of it fits the budget."""
+    from rich.console import Console
+
+    from .budget import seconds_of
+    from .dry_run import say_costs
+    from .engine import LocalEngine
+    from .shard_worker import Workbench
+
+    limit = seconds_of(budget) if budget else None
+    engine = LocalEngine(Workbench())
+    say_costs(engine, options | {"tokenizer": None}, limit, Console())
 
 
 def do_sweep(options: dict[str, Any]) -> None:
@@ -139,16 +153,13 @@ def do_sweep_file(
     from .outcome import said
     from .progress import reporter
     from .stopping import Stop
-    from .sweep_file import read_sweep_file
-    from .sweep_runs import Failed, all_options, named, sweep_file
+    from .sweep_runs import Failed, named, sweep_file
 
     if given:
         said_so = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise PlanError(f"{said_so} and a sweep file: write the options into {plan}")
     if dry_run:
-        for run_options in read_sweep_file(plan).runs:
-            typer.echo(f"\n{named(run_options)}")
-            say_costs(all_options(run_options), None)
+        do_dry_run_of_file(plan, where["budget"])
         return
     stop = Stop()
     with reporter() as report, stop.on_signals(report.say):
@@ -164,28 +175,17 @@ def do_sweep_file(
         raise typer.Exit(2)
 
 
+def do_dry_run_of_file(plan: Path, budget: str | None) -> None:
+    """What each run of a sweep file would take; exit code 2 as `do_sweep_file`."""
+    from rich.console import Console
+
+    from .dry_run import say_costs_of_file
+    from .sweep_file import read_sweep_file
+
+    if not say_costs_of_file(read_sweep_file(plan), budget, Console()):
+        raise typer.Exit(2)
+
+
 def _is_given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def say_costs(options: dict[str, Any], budget: str | None) -> None:
-    """Print what the sweep with these options would take."""
-    from rich.console import Console
-
-    from .budget import seconds_of
-    from .dry_run import print_fitting, print_forecast
-    from .engine import LocalEngine
-    from .forecast import forecast
-    from .job import plan_job
-    from .shard_worker import Workbench
-
-    limit = seconds_of(budget) if budget else None
-    engine = LocalEngine(Workbench())
-    job = plan_job(options | {"tokenizer": None}, engine.facts)
-    with Console(stderr=True).status("measuring a sample"):
-        found = forecast(job, engine)
-    console = Console()
-    print_forecast(found, console)
-    if limit is not None:
-        print_fitting(job, engine, found, limit, console)

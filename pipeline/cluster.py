@@ -12,8 +12,8 @@ import torch
 from distributed import Client, Nanny, Scheduler, SpecCluster
 from distributed.utils import silence_logging_cmgr
 
-from .cluster_engine import ClusterEngine
-from .cluster_worker import PLUGIN, Bench, version_here
+from .cluster_engine import ClusterEngine, answering, outcome
+from .cluster_worker import PLUGIN, Bench, shows_dashboard, version_here
 from .errors import ClusterError
 from .hub import first_line
 from .progress import Reporter
@@ -66,13 +66,13 @@ def own_cluster(
     }
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(OWN_CONFIG))
-        stack.enter_context(_watched_nannies(report))
         cluster = stack.enter_context(
             SpecCluster(
                 workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL
             )
         )
         client = stack.enter_context(Client(cluster))
+        stack.enter_context(_watched_nannies(report))  # ends before they are closed
         try:
             client.wait_for_workers(n_workers, timeout=START_SECONDS)
         except TimeoutError as error:
@@ -81,11 +81,13 @@ def own_cluster(
                 f"{START_SECONDS:.0f} s: start fewer of them"
             ) from error
         _prepare(client, threads, report)
-        yield ClusterEngine(client, window=lambda: 2 * n_workers)
+        yield ClusterEngine(client, fewest_out=2 * n_workers)
 
 
 @contextmanager
-def cluster_at(address: str, *, report: Reporter) -> Iterator[ClusterEngine]:
+def cluster_at(
+    address: str, *, report: Reporter, fewest_out: int = FEWEST_OUT
+) -> Iterator[ClusterEngine]:
     """The cluster of a scheduler that is there, such as tcp://10.0.0.1:8786."""
     with ExitStack() as stack:
         stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
@@ -96,15 +98,17 @@ def cluster_at(address: str, *, report: Reporter) -> Iterator[ClusterEngine]:
                 f"no scheduler answers at {address}: start one with `dask scheduler`, "
                 f"and give the address that it shows"
             ) from error
-        if not client.scheduler_info()["workers"]:
-            report.say(f"{address} has no workers yet; waiting for one")
-        client.wait_for_workers(1)
+        with answering():
+            if not client.scheduler_info(n_workers=0)["n_workers"]:
+                report.say(
+                    f"{address} has no workers yet; waiting for one: `dask worker "
+                    f"{address}` starts it, if the cluster does not grow by itself"
+                )
+            # A cluster that grows with its work has none before there is some.
+            first = client.submit(os.getpid, pure=False)
+        outcome(first)
         _prepare(client, None, report)
-
-        def window() -> int:
-            return max(FEWEST_OUT, 2 * len(client.scheduler_info()["workers"]))
-
-        yield ClusterEngine(client, window=window)
+        yield ClusterEngine(client, fewest_out=fewest_out)
 
 
 def _prepare(client: Client, threads: int | None, report: Reporter) -> None:
@@ -112,6 +116,7 @@ def _prepare(client: Client, threads: int | None, report: Reporter) -> None:
     try:
         client.register_plugin(Bench(threads), name=PLUGIN)
         there = client.run(version_here)
+        has_dashboard = client.run_on_scheduler(shows_dashboard)
     except Exception as error:  # Dask wraps what it meets at the other end in many ways
         raise ClusterError(
             f"the scheduler or a worker cannot run flowglass ({first_line(error)}): "
@@ -126,10 +131,12 @@ def _prepare(client: Client, threads: int | None, report: Reporter) -> None:
                 f"the same version"
             )
     n = len(there)
-    report.say(
-        f"{n} worker{'s' * (n != 1)}; the cluster's dashboard is at "
-        f"{client.dashboard_link}"
+    dashboard = (
+        f"the cluster's dashboard is at {client.dashboard_link}"
+        if has_dashboard
+        else "the cluster has no dashboard"
     )
+    report.say(f"{n} worker{'s' * (n != 1)}; {dashboard}")
 
 
 def visible_gpus() -> list[str]:

@@ -7,17 +7,22 @@ replaced by Dask, and its shard done by another; what that one does differently,
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from distributed import Client, Future, KilledWorker, as_completed, wait
 from distributed.client import ClosedClientError, FuturesCancelledError
-from distributed.comm.core import CommClosedError
 
-from .cluster_worker import do_shard, halt, model_facts, neuron_vocab
+from flowglass.store.errors import StoreError
+
+from .cluster_worker import Halted, do_shard, model_facts, neuron_vocab, sees
+from .elsewhere import model_elsewhere, run_elsewhere, store_elsewhere
 from .errors import ClusterError
 from .model_facts import ModelFacts
+from .neuron_vocab import layers_left
 from .progress import Reporter
 from .shard_worker import Done, ModelRequest, RunRequest, Task
 
@@ -29,25 +34,44 @@ after four deaths, which need not be the shard's fault."""
 class ClusterEngine:
     """The workers of a cluster."""
 
-    def __init__(self, client: Client, *, window: Callable[[], int]) -> None:
+    def __init__(self, client: Client, *, fewest_out: int) -> None:
+        """So many tasks are out at once, or two for each worker if that is more."""
         self._client = client
-        self._window = window
+        self._fewest_out = fewest_out
         self._sweep_id = uuid4().hex
 
+    def n_workers(self) -> int:
+        with answering():
+            return int(self._client.scheduler_info(n_workers=0)["n_workers"])
+
     def facts(self, request: ModelRequest) -> ModelFacts:
-        found: ModelFacts = self._call(model_facts, request)
-        return found
+        found: ModelFacts = self._call(model_facts, model_elsewhere(request))
+        return replace(found, name=str(request.model))
+
+    def check_store(self, store: str | Path) -> None:
+        with answering():
+            seen = self._client.run(sees, store_elsewhere(store), on_error="return")
+        for worker, found in seen.items():
+            if isinstance(found, StoreError):
+                raise found
+            if found is False:
+                raise StoreError(
+                    f"the worker {worker} does not see {store_elsewhere(store)}: put "
+                    f"the store where all workers see it, on a shared disk or an "
+                    f"object store"
+                )
 
     def shards(
         self, request: RunRequest, tasks: Iterable[Task], report: Reporter
     ) -> Iterator[Done]:
+        request = run_elsewhere(request)
         queue = iter(tasks)
         out: dict[Any, Task] = {}
         tries: dict[int, int] = {}
         running = as_completed(raise_errors=False)
 
         def hand_out(task: Task) -> None:
-            with _answering():
+            with answering():
                 future = self._client.submit(
                     do_shard, self._sweep_id, request, task, pure=False
                 )
@@ -55,8 +79,7 @@ class ClusterEngine:
             running.add(future)
 
         def fill() -> None:
-            with _answering():
-                window = self._window()
+            window = max(self._fewest_out, 2 * self.n_workers())
             while len(out) < window and (task := next(queue, None)):
                 hand_out(task)
 
@@ -64,7 +87,7 @@ class ClusterEngine:
             fill()
             for future in running:
                 task = out.pop(future.key)
-                error, done = _outcome(future)
+                error, done = outcome(future)
                 if isinstance(error, KilledWorker):
                     n = tries[task.shard.index] = tries.get(task.shard.index, 0) + 1
                     if n > MOST_TRIES:
@@ -86,16 +109,19 @@ class ClusterEngine:
                 self._client.cancel(list(running.futures), force=True)
 
     def neuron_vocab(self, request: RunRequest, report: Reporter) -> None:
-        report.say("what the neurons promote and suppress, once per model")
-        self._call(neuron_vocab, request)
+        plan = request.plan
+        if layers_left(request.store, plan.model_hash, plan.n_layers):
+            report.say("what the neurons promote and suppress, once per model")
+            self._call(neuron_vocab, run_elsewhere(request))
 
     def halt(self) -> None:
-        self._client.run(halt, self._sweep_id, on_error="ignore")
+        with suppress(ClusterError), answering():  # who waits for shards is told
+            self._client.register_plugin(Halted(self._sweep_id))
 
     def _call(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        with _answering():
+        with answering():
             future = self._client.submit(work, *arguments, pure=False)
-        error, result = _outcome(future)
+        error, result = outcome(future)
         if isinstance(error, KilledWorker):
             raise ClusterError(
                 "the workers die while they load the model, of too little memory "
@@ -106,25 +132,20 @@ class ClusterEngine:
         return result
 
 
-def _outcome(future: "Future[Any]") -> tuple[BaseException | None, Any]:
+def outcome(future: "Future[Any]") -> tuple[BaseException | None, Any]:
     """Why a task failed, or what it gave, once it is over."""
-    with _answering():
+    with answering():
         wait([future])
         error: BaseException | None = future.exception()
         return error, None if error else future.result()
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def answering() -> Iterator[None]:
     """Say that the scheduler is gone, where that is what went wrong."""
     try:
         yield
-    except (
-        CancelledError,
-        ClosedClientError,
-        CommClosedError,
-        FuturesCancelledError,
-    ) as error:
+    except (CancelledError, ClosedClientError, FuturesCancelledError, OSError) as error:
         raise ClusterError(
             "the scheduler does not answer any more: what is committed is safe; start "
             "it again and run the same command"

@@ -8,7 +8,9 @@ import os
 import signal
 from importlib.metadata import version
 
-from distributed import Worker, WorkerPlugin, get_worker
+from distributed import Scheduler, Worker, WorkerPlugin, get_worker
+
+from flowglass.store.layout import FORMAT, files_at
 
 from .model_facts import ModelFacts, facts_of
 from .neuron_vocab import store_neuron_vocab
@@ -35,7 +37,19 @@ class Bench(WorkerPlugin):
         if isinstance(worker.nanny, str):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.bench = Workbench(threads=self._threads or worker.state.nthreads)
-        self.halted = set[str]()
+
+
+class Halted(WorkerPlugin):
+    """A mark that a worker begins no shard of a sweep any more. As a plugin it is also
+    on workers that come later; no other sweep has the id, so nobody takes it away."""
+
+    def __init__(self, sweep_id: str) -> None:
+        self.name = halted(sweep_id)
+
+
+def halted(sweep_id: str) -> str:
+    """The name of the mark."""
+    return f"{PLUGIN}-halted-{sweep_id}"
 
 
 def bench_here() -> Bench:
@@ -47,11 +61,10 @@ def bench_here() -> Bench:
 
 def do_shard(sweep_id: str, request: RunRequest, task: Task) -> Done | None:
     """A shard; None if its sweep has been halted."""
-    plugin = bench_here()
-    if sweep_id in plugin.halted:
+    if halted(sweep_id) in get_worker().plugins:
         return None
     try:
-        return plugin.bench.worker(request).do(task)
+        return bench_here().bench.worker(request).do(task)
     except DeviceLost:
         os._exit(1)  # its nanny starts another process, for which the device is new
 
@@ -68,13 +81,16 @@ def neuron_vocab(request: RunRequest) -> None:
     store_neuron_vocab(bench.loaded(request.model), request.store, spell, Silent())
 
 
-def halt(sweep_id: str, dask_worker: Worker) -> None:
-    """Begin no shard of this sweep any more."""
-    plugin = dask_worker.plugins[PLUGIN]
-    assert isinstance(plugin, Bench)
-    plugin.halted.add(sweep_id)
+def sees(store: str) -> bool:
+    """Whether there is a store at this address, for this worker."""
+    return files_at(store).exists(FORMAT)
 
 
 def version_here() -> str:
     """Of flowglass."""
     return version("flowglass")
+
+
+def shows_dashboard(dask_scheduler: Scheduler) -> bool:
+    """Whether this scheduler has one; the address is there in any case."""
+    return bool(dask_scheduler.http_application.applications)

@@ -1,6 +1,9 @@
-"""What `flowglass sweep --dry-run` says: the forecast, and what fits a budget."""
+"""What `flowglass sweep --dry-run` says: the forecast, and what fits a budget.
 
-from collections.abc import Iterator
+Everything is measured in this process, whatever workers the sweep will have.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,18 +11,75 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from flowglass.datasets.errors import DatasetError
 from flowglass.store.info import size_said
 
-from .budget import duration_said
+from .budget import duration_said, seconds_of
 from .engine import LocalEngine
+from .errors import PipelineError
 from .forecast import Forecast, forecast
-from .job import Job
+from .job import Job, plan_job
+from .run_shard import DeviceLost
+from .shard_worker import Workbench
+from .sweep_file import SweepFile
+from .sweep_runs import all_options, named
 
 CHEAPER: tuple[dict[str, Any], ...] = (
     {"project": "none"},
     {"project": "none", "neurons": 0},
 )
 """Settings that are tried where a sweep does not fit, dearest first."""
+
+
+def say_costs(
+    engine: LocalEngine,
+    options: Mapping[str, Any],
+    limit: float | None,
+    console: Console,
+) -> Forecast:
+    """Print what the sweep with these options would take, and what of it fits into so
+    many seconds."""
+    job = plan_job(options, engine.facts)
+    with Console(stderr=True).status("measuring a sample"):
+        found = forecast(job, engine)
+    print_forecast(found, console)
+    if limit is not None:
+        print_fitting(job, engine, found, limit, console)
+    return found
+
+
+def say_costs_of_file(asked: SweepFile, budget: str | None, console: Console) -> bool:
+    """Print what every run of a sweep file would take. With a budget, given here or in
+    the file, each run has an equal part of what those before it leave. False if one of
+    the runs cannot be done."""
+    budget = budget or asked.budget
+    left = seconds_of(budget) if budget else None
+    engine, n_runs = LocalEngine(Workbench()), len(asked.runs)
+    needed, n_failed = 0.0, 0
+    for n, options in enumerate(asked.runs):
+        part = None if left is None else left / (n_runs - n)
+        console.print(
+            f"\n{n + 1} of {n_runs}: {named(options)}", highlight=False, soft_wrap=True
+        )
+        try:
+            found = say_costs(engine, all_options(options), part, console)
+        except DeviceLost:  # the others could not be measured either
+            raise
+        except (DatasetError, PipelineError) as error:
+            console.print(
+                f"cannot be done: {error}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+            n_failed += 1
+            continue
+        needed += found.total_seconds
+        if left is not None and part is not None:
+            left -= min(part, found.total_seconds)
+    bad = f"; {n_failed} of them cannot be done" if n_failed else ""
+    console.print(f"\nall {n_runs} runs: {duration_said(needed)}{bad}", highlight=False)
+    return not n_failed
 
 
 def print_forecast(found: Forecast, console: Console) -> None:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Protocol
 
 from .model import LoadedModel
@@ -15,8 +16,14 @@ from .shard_worker import Done, ModelRequest, RunRequest, ShardWorker, Task, Wor
 class Engine(Protocol):
     """Does shards, several at once."""
 
+    def n_workers(self) -> int:
+        """How many processes compute at this moment."""
+
     def facts(self, request: ModelRequest) -> ModelFacts:
         """Load a model where it will be run, and say what a plan says of it."""
+
+    def check_store(self, store: str | Path) -> None:
+        """Raise StoreError if a process that computes does not see this store."""
 
     def shards(
         self, request: RunRequest, tasks: Iterable[Task], report: Reporter
@@ -38,12 +45,18 @@ class LocalEngine:
         self._worker: ShardWorker | None = None
         self._halted = False
 
+    def n_workers(self) -> int:
+        return 1
+
     def loaded(self, request: ModelRequest) -> LoadedModel:
         """The model, which this process has."""
         return self._bench.loaded(request)
 
     def facts(self, request: ModelRequest) -> ModelFacts:
         return facts_of(self.loaded(request))
+
+    def check_store(self, store: str | Path) -> None:
+        pass  # this process has made it
 
     def shards(
         self, request: RunRequest, tasks: Iterable[Task], report: Reporter

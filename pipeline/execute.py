@@ -51,7 +51,8 @@ def execute(
             yield Task(shard, job.corpus.of(shard.prompt_ids))
 
     for done in engine.shards(request, tasks(), report):
-        pace.done(planned[done.shard])  # those of quarantined prompts too
+        # Tokens of quarantined prompts too.
+        pace.done(planned[done.shard], worker=done.worker, seconds=done.seconds)
         report.wrote(done.n_bytes)
         log.add(said(done))
         if done.n_quarantined:

@@ -34,15 +34,22 @@ def store_neuron_vocab(
     loaded: LoadedModel, store: str | Path, token_text: TokenText, report: Reporter
 ) -> None:
     """Commit the layers of this model that the store does not have yet."""
-    writer = ModelWriter(store, loaded.model_hash)
-    n_layers, done = len(loaded.weights), writer.committed()
-    if len(done) == n_layers:
+    n_layers = len(loaded.weights)
+    left = layers_left(store, loaded.model_hash, n_layers)
+    if not left:
         return
+    writer = ModelWriter(store, loaded.model_hash)
     title = f"neurons of {loaded.name}, once per model"
-    report.begin(title, total=n_layers, done=len(done), unit="layers")
-    for layer in sorted(set(range(n_layers)) - done):
+    report.begin(title, total=n_layers, done=n_layers - len(left), unit="layers")
+    for layer in left:
         writer.commit(layer, neuron_vocab(loaded, layer, token_text))
         report.advance(1)
+
+
+def layers_left(store: str | Path, model_hash: str, n_layers: int) -> list[int]:
+    """The layers of a model of which the store has no rows yet."""
+    done = ModelWriter(store, model_hash).committed()
+    return sorted(set(range(n_layers)) - done)
 
 
 def neuron_vocab(loaded: LoadedModel, layer: int, token_text: TokenText) -> pa.Table:

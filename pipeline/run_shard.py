@@ -1,13 +1,15 @@
 """All rows of one shard, whatever its prompts do to the model, or to the process.
 
-1. The prompts are tokenised and batched, by the settings alone: any attempt at a shard
-   gives the same rows.
+1. The prompts are tokenised and batched, by the settings alone: any two attempts in
+   which nothing went wrong give the same rows.
 2. A batch that does not fit into memory is halved, until it does. One that fails in
    another way is halved too, down to the prompt that is at fault.
 3. Where attempts before this one died, what is done next is noted in the store, and the
-   prompts that were in work then are tried one by one, without keeping their rows.
+   prompts that were in work then are tried one by one, without keeping their rows. A
+   batch at which several died is run in parts.
 
-A prompt that cannot be run goes to `quarantine`, with the reason.
+A prompt that cannot be run goes to `quarantine`, with the reason. Rows of a batch that
+was halved or run in parts are those of the whole batch up to rounding only.
 """
 
 import gc
@@ -60,8 +62,9 @@ def run_shard(
     trail: Trail,
     report: Reporter,
 ) -> ShardRows:
-    """All rows of one shard: a pure function of its prompts and the settings, as long
-    as there is memory. Raises DeviceLost where a new process has to go on."""
+    """All rows of one shard. The same for the same prompts and settings where no batch
+    is divided, else up to rounding. Raises DeviceLost where a new process has to go on.
+    """
     work = _ShardWork(loaded, tokeniser, trail)
     parts: dict[str, list[pa.Table]] = {}
     batch_tokens = tokeniser.settings.batch_tokens

@@ -47,7 +47,7 @@ def sweep_file(
     budget = budget or asked.budget
     found: list[Run | Failed] = []
     end = time.monotonic() + (seconds_of(budget) if budget else 0)
-    with engine_for(workers, scheduler, device="auto", report=report) as engine:
+    with engine_for(workers, scheduler, budget, device="auto", report=report) as engine:
         for n, options in enumerate(asked.runs):
             if stop.asked:
                 break

@@ -93,16 +93,25 @@ def sweep(
     ClusterError for a cluster that cannot be used.
     """
     options = dict(locals())
+    started, seconds = time.monotonic(), budget and seconds_of(budget)
     report = reporter or Silent()
     if not isinstance(model, str) and (workers is not None or scheduler is not None):
         raise PlanError("workers load the model by themselves: give its name or folder")
-    with engine_for(workers, scheduler, device=device, report=report) as engine:
+    with engine_for(workers, scheduler, budget, device=device, report=report) as engine:
+        if seconds:  # workers took some of it to start
+            left = seconds - (time.monotonic() - started)
+            options["budget"] = f"{max(left, 0.001):.3f}s"
         return sweep_on(engine, options, report)
 
 
 @contextmanager
 def engine_for(
-    workers: int | None, scheduler: str | None, *, device: str, report: Reporter
+    workers: int | None,
+    scheduler: str | None,
+    budget: str | None,
+    *,
+    device: str,
+    report: Reporter,
 ) -> Iterator[Engine]:
     """Where these options want shards to be done, until the context ends."""
     if workers is None and scheduler is None:
@@ -110,10 +119,12 @@ def engine_for(
         return
     if workers is not None and scheduler is not None:
         raise PlanError("--workers starts a cluster, --scheduler uses one: give one")
-    from .cluster import cluster_at, own_cluster
+    from .cluster import FEWEST_OUT, cluster_at, own_cluster
 
     if scheduler is not None:
-        with cluster_at(scheduler, report=report) as there:
+        # What is out is finished, though the time be up.
+        fewest_out = FEWEST_OUT if budget is None else 1
+        with cluster_at(scheduler, fewest_out=fewest_out, report=report) as there:
             yield there
     else:
         assert workers is not None
@@ -131,7 +142,7 @@ def sweep_on(engine: Engine, options: dict[str, Any], report: Reporter) -> Run:
     stop = options["stop"] or Stop()
     order: Order = "given" if seconds is None else "fair"
     job = plan_job(options, engine.facts, order=order)
-    writer = RunWriter(options["store"], job.plan)
+    writer = RunWriter(options["store"], job.plan, check=engine.check_store)
     job = in_order_of(job, writer.plan)
     pace = Pace(None)
     if seconds is not None:
@@ -139,7 +150,7 @@ def sweep_on(engine: Engine, options: dict[str, Any], report: Reporter) -> Run:
         once = measured.neuron_vocab_seconds if measured else 0.0
         rate = measured.n_tokens / measured.seconds if measured else None
         left = seconds - (time.monotonic() - started) - once
-        pace = Pace(left, rate=rate)
+        pace = Pace(left, rate=rate, n_workers=engine.n_workers)
         if rate:
             _say_what_fits(job, writer, left * rate, report)
     stop.call(engine.halt)  # what is measured before this needs its shards

@@ -35,7 +35,7 @@ def activation_frequency(
     is committed. The taus that a sweep counts at are those of `rollup.TAUS`.
     """
     files = store.files(run_id, "component_stats")
-    counted = _counted_at(tau, cutoff=store.snapshot.runs[run_id].plan.cutoff)
+    counted = counted_at(tau, cutoff=store.snapshot.runs[run_id].plan.cutoff)
     if not files:
         return pa.schema(COLUMNS.items()).empty_table()
     query = f"""
@@ -55,7 +55,7 @@ def activation_frequency(
     return store.table(query, {"files": files, "category": category})
 
 
-def _counted_at(tau: float, *, cutoff: float) -> str:
+def counted_at(tau: float, *, cutoff: float) -> str:
     """The column that counts the routes at a threshold."""
     column = next((name for name, at in TAUS.items() if at == tau), None)
     if column is None:

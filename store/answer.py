@@ -1,7 +1,9 @@
 """An answer that says how it was found: rows, and the query that gives them again."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 from .schema import PER_MODEL, SHOWN_AS_DOUBLE, TABLES
@@ -18,6 +20,22 @@ class Answer:
 
     table: "pa.Table"
     sql: str
+
+
+def answer(store: Store, query: str, values: Mapping[str, Any]) -> Answer:
+    """The rows of a query over the views, which names those values it needs `$name`."""
+    return Answer(store.table(query, named_in(query, values)), written(query, values))
+
+
+def named_in(query: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that a query names."""
+    return {name: values[name] for name in _NAMED.findall(query)}
+
+
+def written(query: str, values: Mapping[str, Any]) -> str:
+    """The query with its values written in."""
+    text = _NAMED.sub(lambda found: _literal(values[found[1]]), query)
+    return dedent(text).strip()
 
 
 def rows_of_prompt(
@@ -95,5 +113,10 @@ def _query(table: str, columns: str, order: str, where: Mapping[str, Any]) -> st
     return f"SELECT {columns}\nFROM {table}\nWHERE {conditions}\nORDER BY {order}"
 
 
-def _literal(value: str | int) -> str:
+def _literal(value: str | float | None) -> str:
+    if value is None:
+        return "NULL"
     return quote(value) if isinstance(value, str) else str(value)
+
+
+_NAMED = re.compile(r"\$(\w+)")

@@ -15,12 +15,12 @@ chance than is said here.
 
 from dataclasses import dataclass
 from math import floor, log10, sqrt
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .plan import Plan
+from .resampling import drawn_deviations
 from .routes import Floats, Ints
 from .sql_errors import explained
 from .store import Store
@@ -32,7 +32,6 @@ MOST_PROMPTS = 20_000
 MOST_CELLS = 2**24
 """Prompts, and prompts times heads, that chance is measured on: 64 MiB, twice."""
 
-DRAWN_AT_ONCE = 64
 ROWS_AT_ONCE = 100_000
 
 TRACED = """
@@ -156,38 +155,6 @@ def contributions(store: Store, plan: Plan, prompt_ids: Ints) -> NDArray[np.floa
             head = layer * plan.n_heads + batch["head"].to_numpy()
             np.add.at(found, row * n_heads + head, batch["contribution"].to_numpy())
     return found.reshape(-1, n_heads)
-
-
-def drawn_deviations(
-    contribution: NDArray[np.floating[Any]],
-    n_targets: Ints,
-    *,
-    n_prompts: int,
-    resamples: int,
-    chance: np.random.Generator,
-) -> Floats:
-    """[draw, head]: how far chance moves the means per target of `n_prompts` prompts.
-
-    Of which m are given, as `contribution` [prompt, head] and `n_targets` [prompt]. A
-    draw takes prompt p w_p times, m in all, and its mean is sum w x / sum w t, with x
-    and t what p has of both. Of its distance from sum x / sum t, sqrt(m / (m - 1))
-    makes it unbiased (a draw knows the sample's own mean), and sqrt(m / n_prompts) what
-    it were with all of them. (Efron 1979; the ratio of two sums as in Cochran 1977, 6.)
-    """
-    m, n_heads = contribution.shape
-    x, t = contribution.astype(np.float32, copy=False), n_targets.astype(np.float32)
-    ratio = x.sum(axis=0, dtype=np.float64) / n_targets.sum()
-    # sum w x / sum w t - ratio, without the loss of digits
-    surplus = np.outer(t, ratio.astype(np.float32))
-    np.subtract(x, surplus, out=surplus)
-    deviations = np.empty((resamples, n_heads))
-    for start in range(0, resamples, DRAWN_AT_ONCE):
-        stop = min(start + DRAWN_AT_ONCE, resamples)
-        times = np.empty((stop - start, m), np.float32)
-        for draw in times:
-            draw[:] = np.bincount(chance.integers(m, size=m), minlength=m)
-        deviations[start:stop] = (times @ surplus) / (times @ t)[:, None]
-    return deviations * sqrt(m / (m - 1) * m / n_prompts)
 
 
 def interval(

@@ -8,6 +8,7 @@ A question about one prompt reads that prompt's one file of a table; a question 
 all of a run's prompts goes through the views.
 """
 
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 
 from .schema import TABLES
 from .store import Store
+from .views import quote
 
 PROMPT_COLUMNS = (
     "prompt_id",
@@ -45,6 +47,11 @@ STANDING = f"""
            }}, {STANDS_FIRST}))
 """
 
+WITH_STANDING = f"""LEFT JOIN (
+    {STANDING}
+    FROM targets WHERE run_id = $run_id GROUP BY prompt_id
+) USING (prompt_id)"""
+
 
 def prompts(
     store: Store,
@@ -63,22 +70,52 @@ def prompts(
     `search` is text they contain, whatever its case; nothing in it is a wildcard.
     Unknown values (no answer, no category) come last in either direction.
     """
-    if sort not in PROMPT_COLUMNS:
-        raise ValueError(f"cannot sort by {sort!r}; choose of {PROMPT_COLUMNS}")
     kept, values = _kept(run_id, search, dataset, category)
     source = f"({kept})"
     if sort in TARGET_COLUMNS:  # else only the targets that are shown are looked up
-        standing = f"{STANDING} FROM targets WHERE run_id = $run_id GROUP BY prompt_id"
-        source += f" LEFT JOIN ({standing}) USING (prompt_id)"
+        source += f" {WITH_STANDING}"
     query = f"""
         SELECT * FROM {source}
-        ORDER BY {sort} {"DESC" if descending else "ASC"} NULLS LAST, prompt_id
+        ORDER BY {_order(sort, descending)}
         LIMIT $limit OFFSET $offset
     """
     page = store.table(query, {**values, "limit": limit, "offset": offset})
     if sort not in TARGET_COLUMNS:
         page = _with_standing(store, run_id, page)
     return page.select(PROMPT_COLUMNS)
+
+
+def listing(
+    run_id: str,
+    *,
+    search: str = "",
+    dataset: str | None = None,
+    category: str | None = None,
+    sort: str = "prompt_id",
+    descending: bool = False,
+) -> tuple[str, dict[str, Any]]:
+    """The query for all that `prompts` gives page by page, and the values it binds."""
+    kept, values = _kept(run_id, search, dataset, category)
+    query = (
+        f"SELECT {', '.join(PROMPT_COLUMNS)}\nFROM ({kept})\n{WITH_STANDING}\n"
+        f"ORDER BY {_order(sort, descending)}"
+    )
+    return query, values
+
+
+def spelt(query: str, values: dict[str, Any]) -> str:
+    """A query with its values in their places, for a person to copy.
+
+    >>> spelt("SELECT $a", {"a": "it's"})
+    "SELECT 'it''s'"
+    """
+    return re.sub(r"\$(\w+)", lambda name: quote(values[name[1]]), query)
+
+
+def _order(sort: str, descending: bool) -> str:
+    if sort not in PROMPT_COLUMNS:
+        raise ValueError(f"cannot sort by {sort!r}; choose of {PROMPT_COLUMNS}")
+    return f"{sort} {'DESC' if descending else 'ASC'} NULLS LAST, prompt_id"
 
 
 def _with_standing(store: Store, run_id: str, page: pa.Table) -> pa.Table:

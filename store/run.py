@@ -1,7 +1,7 @@
 """Writing a run: its plan once, then its shards, in any order, each exactly once."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING, Any, Self
@@ -33,14 +33,22 @@ class RunWriter:
     plan: Plan
     """As the first writer of this run made it."""
 
-    def __init__(self, root: str | Path, plan: Plan) -> None:
-        """Create the run, or open it again if it has the same identity."""
+    def __init__(
+        self,
+        root: str | Path,
+        plan: Plan,
+        *,
+        check: Callable[[str | Path], None] = lambda root: None,
+    ) -> None:
+        """Create the run, or open it again if it has the same identity. `check` is
+        called when the store is there and the run may not be: if it raises, none is."""
         if not _RUN_ID.fullmatch(plan.run_id):
             raise StoreError(
                 f"run name {plan.run_id!r}: use up to 200 letters, digits and . _ + -"
             )
         self._open(root, plan.run_id)
         self._make_store()
+        check(root)
         self.plan = self._settle(plan)
         collect_stale(self._files, self._folder)
         collect_superseded(self._files, self._folder)

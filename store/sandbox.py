@@ -162,7 +162,8 @@ class Sandbox:
 
     def _watched(self) -> None:
         """From here on the child has its time, and is killed when that is over."""
-        assert self._session is not None
+        if self._session is None:  # another thread has closed it meanwhile
+            raise StoreError("the sandbox was closed")
         process = self._session.process
         self._watch = Timer(self._limits.seconds + _GRACE, process.stop_late)
         self._watch.daemon = True

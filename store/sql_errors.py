@@ -16,6 +16,8 @@ _COLUMN = re.compile(
 )
 _TABLE = re.compile(r"Table with name (\S+) does not exist")
 _KIND = re.compile(r"^(\w+ )+Error: ")
+UNNAMED = "`flowglass verify` names it"
+"""Ends what is said of damage in a file that DuckDB does not name."""
 _FILE = re.compile(r"['\"]([^'\"]+\.parquet)['\"]")
 
 
@@ -45,7 +47,7 @@ def explain(message: str, root: Path | str) -> str:
         return "the query nests too deeply: make it simpler"
     reason = _KIND.sub("", message).strip().partition("\n")[0]
     if is_damage(message):
-        return f"a file of the store is damaged ({reason}): `flowglass verify` names it"
+        return f"a file of the store is damaged ({reason}): {UNNAMED}"
     return reason or "the query failed"
 
 

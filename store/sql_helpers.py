@@ -27,6 +27,7 @@ from .helpers_of_prompts import (
     ROUTE_TOKENS,
     SOURCE_POSITIONS,
 )
+from .helpers_of_targets import COHORT_TARGETS
 
 __all__ = ["HELPERS", "Helper", "helper_definitions"]
 
@@ -45,6 +46,7 @@ HELPERS: dict[str, Helper] = {
         LENS_TRAJECTORY,
         ACCURACY,
         NEURON_ACTIVITY,
+        COHORT_TARGETS,
     )
 }
 """Every helper by its name."""

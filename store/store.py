@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    from .aggregate_routes import AggregateRoutes
+    from .certainty import TooFewPrompts
+    from .cohorts import Cohort, CohortSize
+    from .convergence import Convergence
     from .sandbox import Sandbox
 
 Params = Sequence[Any] | Mapping[str, Any] | None
@@ -105,6 +109,92 @@ class Store:
         from .activation import activation_frequency
 
         return activation_frequency(self, run_id, tau=tau, category=category)
+
+    def aggregate_routes(
+        self,
+        run_id: str,
+        *,
+        tau: float = DEFAULT_TAU,
+        dataset: str | None = None,
+        category: str | None = None,
+    ) -> "AggregateRoutes":
+        """The routes of many targets as one graph, their positions lined up by role.
+
+        Its `edges`: how often and how strongly which role reads which, by layer.
+        """
+        from .aggregate_routes import aggregate_routes
+        from .route_sample import route_sample
+
+        sample = route_sample(self, run_id, dataset=dataset, category=category)
+        return aggregate_routes(self, sample, tau=tau)
+
+    def roles(
+        self,
+        run_id: str,
+        *,
+        layer: int | None = None,
+        head: int | None = None,
+        dataset: str | None = None,
+        category: str | None = None,
+    ) -> "pa.Table":
+        """How much each head plays each role: previous token, induction, five others.
+
+        Columns: role, layer, head, n_prompts, n_queries, n_possible, contribution,
+        share, chance, score, low, high. A role's best head comes first.
+        """
+        from .roles import roles
+
+        return roles(
+            self, run_id, layer=layer, head=head, dataset=dataset, category=category
+        )
+
+    def compare(
+        self,
+        a: "Cohort",
+        b: "Cohort",
+        *,
+        measure: str = "contribution",
+        tau: float = DEFAULT_TAU,
+        resamples: int = 1000,
+        permutations: int | None = None,
+        seed: int = 0,
+        sandbox: "Sandbox | None" = None,
+    ) -> "pa.Table":
+        """What each head and FFN does more in one cohort of targets than in another.
+
+        `measure`: contribution, frequency (at `tau`) or logit. Columns: layer,
+        component, index, n_prompts_a, n_prompts_b, n_targets_a, n_targets_b, mean_a,
+        mean_b, difference, low, high, effect, p, q: docs/statistics.md.
+        """
+        from .compare import compare
+
+        return compare(
+            self,
+            a,
+            b,
+            measure=measure,
+            tau=tau,
+            resamples=resamples,
+            permutations=permutations,
+            seed=seed,
+            sandbox=sandbox,
+        )
+
+    def cohort_size(
+        self, cohort: "Cohort", *, sandbox: "Sandbox | None" = None
+    ) -> "CohortSize":
+        """How many prompts and targets a cohort has."""
+        from .cohorts import cohort_size
+
+        return cohort_size(self, cohort, sandbox=sandbox)
+
+    def convergence(
+        self, run_id: str, *, top: int = 20
+    ) -> "Convergence | TooFewPrompts":
+        """How many prompts it takes until the first `top` heads are the first."""
+        from .convergence import convergence
+
+        return convergence(self, run_id, top=top)
 
     def files(self, run_id: str, table: str, prompt_id: int | None = None) -> list[str]:
         """The committed files of a run's table; with a prompt, the one it is in."""

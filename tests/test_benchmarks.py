@@ -219,3 +219,19 @@ def test_workers(script: Any, tmp_path: Path) -> None:
         )
     assert found.rate > 0
     assert found.idle is None
+
+
+def test_the_viewer(script: Any, tmp_path: Path) -> None:
+    """Everything with a bar is measured, in a browser and without one."""
+    names = script("viewer.py")
+    store = script("viewer_server.py")["make_demo"](tmp_path / "demo", limit=2)
+    dense = script("viewer_server.py")["make_dense"](tmp_path / "dense")
+    size = names["Size"](cold=1, warm=1, prompts=3, steps=2, sessions=4, turns=2)
+
+    found = list(names["measure"](store, dense, size, gone=0))
+
+    assert len([each for each in found if each.bar < math.inf]) == 8
+    values = {each.name: each.values for each in found}
+    assert all(len(names["row"](each)) == len(names["HEADER"]) for each in found)
+    assert all(min(v) > 0 for k, v in values.items() if "session more" not in k)
+    assert min(values["edges drawn"]) > 4000

@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "pipeline": {"datasets", "store"},
     "viewer": {"store"},
 }
-LIVE_PROMPT = ROOT / "viewer" / "live.py"
+LIVE_PROMPT = ROOT / "viewer" / "live_sweep.py"
 """The one file of the viewer that may use what is above the store; test_live_prompt.py
 has the viewer start without it."""
 OWNERS = {

@@ -8,27 +8,28 @@ it is, for nothing of it can change, but one that was not there yet may come.
 
 import time
 from collections.abc import Callable
-from html import escape
+from contextlib import nullcontext
 from threading import RLock
 from typing import Any
 
 import panel as pn
-import panel_material_ui as pmu
+import param
 from panel_material_ui.template.base import Page
 
 from flowglass.store.errors import StoreError
 
-from .activation_map import ActivationMap
+from .busy import detach_busy
+from .front_page import FrontPage
 from .live import Live
 from .live_panel import LivePanel
+from .loading import LoadingBar
 from .nav import Nav
 from .prediction import Row
 from .prediction_page import PredictionPage
-from .prompts_page import PromptsPage
 from .pulse import Pulse
-from .runs_table import RunsTable
+from .report import Report, Shown
 from .selection import OF_A_PROMPT, OF_A_VIEW, Selection
-from .theme import NOTE_STYLE, material_theme, stylesheet
+from .theme import material_theme, stylesheet
 from .trail import Trail
 from .url_state import UrlState
 from .views import VIEWS, Desk, View, build
@@ -50,7 +51,15 @@ HEAD_STYLE = {
         "borderColor": "divider",
     },
     ".MuiToolbar-root": {"minHeight": "52px !important"},
+    # What pmu's Page has of its own: a heading without words, and a bar for Panel's
+    # `busy`, which `detach_busy` keeps still.
+    ".MuiToolbar-root > .MuiTypography-h5, .MuiLinearProgress-root": {
+        "display": "none"
+    },
 }
+
+
+REPORT_STYLE = {"margin-left": "auto", "align-self": "center"}
 
 
 class App:
@@ -61,33 +70,30 @@ class App:
     ) -> None:
         self._pulse = pulse
         self._store = pulse.store
-        self._path = path
         self._live_runs = live.stores if live else None
         self._document = pn.state.curdoc
         self._lock = RLock()  # a session's events run in several threads
         self._seen = pulse.n_changes
         self._following = False
-        self._listed = ""  # the run whose prompts are listed
+        self._run: Row | None = None
         self.selection = Selection()
         self.selection.load(query)
         self._url = UrlState(self.selection)
         self._trail = Trail(on_open=self._go_back)
-        self._desk = Desk(self._store, self.selection, pulse, path)
+        self._report = Report(self._on_screen, styles=REPORT_STYLE)
+        self._loading = LoadingBar()
+        self._desk = Desk(self._store, self.selection, pulse, path, self._loading)
         self._views: dict[str, View] = {}
         self._nav = Nav(on_open=self._go_to, sizing_mode="stretch_width", margin=0)
         self._live = (
             LivePanel(live, self.selection, notify=self._hear_live) if live else None
         )
-        self._runs = RunsTable(self.selection)
-        self._map = ActivationMap(pulse)
-        self._prompts = PromptsPage(self._store, self.selection)
-        self._prediction = PredictionPage(self._store, self.selection)
-        self._note = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=(16, 0))
-        self._trouble = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=(0, 14))
-        self._front = self._build_front()
-        self._pages = pn.Column(
-            self._front, self._prediction.root, sizing_mode="stretch_width", margin=0
-        )
+        self._front = FrontPage(pulse, self.selection, path)
+        self._prediction = PredictionPage(self._store, self.selection, self._loading)
+        name_page(self._front.root, "front")
+        name_page(self._prediction.root, "prompt")
+        self._front.root.visible = self._prediction.root.visible = False
+        self._pages = pn.Column(sizing_mode="stretch_width", margin=0)
         self.page = self._build_page()
         self.page.param.watch(self._toggle_theme, "dark_theme")
         self.selection.param.watch(self._apply_theme, "theme")
@@ -99,39 +105,13 @@ class App:
             # Bokeh's own: it holds the document while it runs, so figures may change.
             document.add_periodic_callback(self._tick_if_loaded, TICK_MS)
 
-    def _build_front(self) -> pn.Column:
-        self._refresh = pmu.Button(
-            label="Refresh",
-            icon="refresh",
-            variant="text",
-            margin=0,
-            on_click=lambda _: self._pulse.ask(),
-        )
-        return pn.Column(
-            pn.FlexBox(
-                pmu.Typography("Runs", variant="h6", margin=0),
-                self._trouble,
-                self._refresh,
-                justify_content="space-between",
-                flex_wrap="nowrap",
-                align_items="center",
-                sizing_mode="stretch_width",
-                margin=0,
-            ),
-            self._runs.root,
-            self._note,
-            self._map.root,
-            self._prompts.root,
-            sizing_mode="stretch_width",
-            margin=(14, 24, 24, 24),
-        )
-
     def _build_page(self) -> Page:
         page = Page(
             meta_title=NAME,
-            header=[self._trail],
+            header=[self._trail, self._report],
             main=[
                 self._url,
+                self._loading.root,
                 self._nav,
                 *([self._live.root, self._live.line] if self._live else []),
                 self._pages,
@@ -146,6 +126,13 @@ class App:
         self._paint(page.dark_theme)
         return page
 
+    def _on_screen(self) -> Shown:
+        """The page that is shown, to be saved."""
+        root = next(root for root in self._pages if root.visible)
+        title = self._url.title.removesuffix(f" · {NAME}")
+        dark = bool(self.page.dark_theme)
+        return Shown(str(root.name), root, title, self._run, dark)
+
     def _toggle_theme(self, *_: object) -> None:
         self.selection.theme = "dark" if self.page.dark_theme else ""
 
@@ -156,7 +143,7 @@ class App:
     def _paint(self, dark: bool) -> None:
         """Tell what is no CSS: the canvases."""
         self._prediction.set_dark(dark)
-        self._map.set_dark(dark)
+        self._front.map.set_dark(dark)
         for view in self._views.values():
             view.set_dark(dark)
 
@@ -169,7 +156,7 @@ class App:
         """Show what is new since the last tick; runs on the server's event loop, so it
         waits for nothing, not for another event of this session either."""
         changes = self._pulse.beat()
-        shown = self._front.visible or self._prediction.is_missing
+        shown = self._front.root.visible or self._prediction.is_missing
         if not shown or self._following:
             return
         if self._seen != changes:
@@ -177,10 +164,10 @@ class App:
             in_background(self._follow)
         elif self._lock.acquire(blocking=False):
             try:
-                self._runs.tick(self._pulse.runs, now=time.time())
+                self._front.runs.tick(self._pulse.runs, now=time.time())
             finally:
                 self._lock.release()
-        self._map.tick()
+        self._front.map.tick()
 
     def _hear_live(self) -> None:
         """The request of this session goes on; comes in the worker's thread."""
@@ -196,23 +183,19 @@ class App:
         """The store has changed: the front page shows that, where it is."""
         try:
             with self._lock:
-                if self._front.visible or self._prediction.is_missing:
+                if self._front.root.visible or self._prediction.is_missing:
                     self._update(following=True)
         finally:
             self._following = False
 
     def _update(self, *_: object, following: bool = False) -> None:
         """Show what the Selection says; `following`: which is what it said before."""
-        with self._lock:
+        with nullcontext() if following else self._loading.shown(), self._lock:
             try:
                 self._show(following)
             except StoreError as error:  # its message is meant for the reader
-                self._note.object = escape(str(error))
-                self._note.visible = True
-                self._map.turn_to(None)
-                self._prompts.root.visible = False
-                self._listed = ""
-                self._turn_to(self._front, title=NAME)
+                self._front.fail(str(error))
+                self._turn_to(self._front.root, title=NAME)
 
     def _show(self, following: bool) -> None:
         self._seen = self._pulse.n_changes
@@ -222,8 +205,8 @@ class App:
             run["is_live"] = self._is_live(run["run_id"])
         runs.sort(key=lambda run: run["started_at"], reverse=True)
         # A run that began meanwhile does not take the place of the one that is read.
-        kept = self._listed if following else ""
-        run = chosen_run(runs, self.selection.run or kept)
+        kept = self._front.listed if following else ""
+        run = self._run = chosen_run(runs, self.selection.run or kept)
         if self._live is not None:
             self._live.turn_to(run["run_id"] if run else "")
         self._show_nav(run)
@@ -239,20 +222,9 @@ class App:
 
     def _show_front(self, runs: list[Row], run: Row | None, kept: str) -> None:
         """The front page; the list of the run `kept` goes on where it is."""
-        listed = run if run and run["n_prompts"] else None
-        self._listed = listed["run_id"] if listed else ""
-        self._runs.show(runs, run, self._pulse.runs, now=time.time())
-        self._note.object = note_of(runs, run, self.selection.run, self._path)
-        self._note.visible = bool(self._note.object)
-        self._trouble.object = escape(self._pulse.trouble)
-        self._map.turn_to(listed)
-        self._prompts.root.visible = listed is not None
-        if listed and self._listed == kept:
-            self._prompts.follow(listed)
-        elif listed:
-            self._prompts.show(listed)
+        self._front.show(runs, run, kept=kept)
         self._trail.param.update(labels=[NAME], links=[""], note="")
-        self._turn_to(self._front, title=NAME)
+        self._turn_to(self._front.root, title=NAME)
 
     def _show_nav(self, run: Row | None) -> None:
         """The pages there are; none without prompts to tell of."""
@@ -272,7 +244,7 @@ class App:
         if key not in self._views:
             view = self._views[key] = build(VIEWS[key], self._desk)
             view.set_dark(self.page.dark_theme)
-            self._pages.append(view.root)
+            name_page(view.root, key)
         view = self._views[key]
         self._turn_to(view.root, title=f"{VIEWS[key].title} · {NAME}")
         view.show(run)
@@ -300,10 +272,15 @@ class App:
         self._turn_to(self._prediction.root, title=f"{here} · {NAME}")
 
     def _turn_to(self, root: Any, *, title: str) -> None:
+        """Show a page; it is mounted with its first time, for most of what a session
+        costs is its components."""
         for each in self._pages:
             each.visible = each is root
+        if root not in self._pages.objects:
+            root.visible = True
+            self._pages.append(root)
         if self._live is not None:
-            self._live.root.visible = root is self._front
+            self._live.root.visible = root is self._front.root
         self._url.title = title
 
     def _go_back(self, index: int) -> None:
@@ -330,18 +307,10 @@ def chosen_run(runs: list[Row], run_id: str) -> Row | None:
     return next(iter(stored or full or runs), None)
 
 
-def note_of(runs: list[Row], run: Row | None, wanted: str, path: str) -> str:
-    """What to say where there is nothing to list; empty if there is."""
-    if wanted and run is None:
-        return f"This store has no run <code>{escape(wanted)}</code>. Choose one above."
-    if run is not None and run["n_prompts"]:
-        return ""
-    what = "run" if runs else "store"
-    sweep = f"flowglass sweep --model M --data D --store {path}"
-    return (
-        f"This {what} has no finished prompts yet. Fill it with "
-        f"<code>{escape(sweep)}</code>: they are shown as they come."
-    )
+def name_page(root: Any, key: str) -> None:
+    """Let the browser find a page's root by its name."""
+    with param.edit_constant(root):
+        root.name = f"page-{key}"
 
 
 def in_background(job: Callable[[], None]) -> None:
@@ -350,18 +319,3 @@ def in_background(job: Callable[[], None]) -> None:
         job()
     else:
         pn.state.execute(job, schedule="thread")
-
-
-def detach_busy(page: Page) -> None:
-    """Stop a page from watching Panel's global `busy`.
-
-    pmu's Page takes `busy` from the global state, which pins every session's page for
-    ever and has each session's every event update all of them. A test holds this, as
-    the shape of the watcher is private.
-    """
-    for watcher in list(pn.state.param.watchers.get("busy", {}).get("value", [])):
-        wrapped = getattr(watcher.fn, "keywords", {})  # a partial while pn serves
-        function = wrapped.get("function", watcher.fn)
-        owner = getattr(getattr(function, "__self__", None), "self", None)
-        if owner is page:
-            pn.state.param.unwatch(watcher)

@@ -72,10 +72,11 @@ export function render({ model, el }) {
     const cell = element("td", undefined, column.align)
     const text = value ?? ""
     const kind = column.kind === "bar" && share === undefined ? "" : column.kind
-    const inner = element(link ? "a" : "div", text, [kind, tone].filter(Boolean).join(" "))
-    if (link) inner.href = link
+    const leads = link && text // a link without text has no name
+    const inner = element(leads ? "a" : "div", text, [kind, tone].filter(Boolean).join(" "))
+    if (leads) inner.href = link
     // Tab stops once a row.
-    if (link && column !== model.columns[0]) inner.tabIndex = -1
+    if (leads && column !== model.columns[0]) inner.tabIndex = -1
     if (text.length > 12) inner.title = text
     if (share !== undefined) inner.style.setProperty("--full", `${100 * share}%`)
     cell.append(inner)

@@ -18,6 +18,8 @@ import pyarrow.csv
 import pyarrow.parquet
 from panel.custom import JSComponent
 
+from .result_cells import flat
+
 HERE = Path(__file__).parent
 KINDS = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
@@ -39,7 +41,7 @@ def file_of(extract: Extract, kind: str) -> bytes:
     """
     buffer = io.BytesIO()
     if kind == "csv":
-        pa.csv.write_csv(extract.table, buffer)
+        pa.csv.write_csv(flat(extract.table), buffer)
     else:
         pa.parquet.write_table(extract.table, buffer, compression="zstd")
     return buffer.getvalue()
@@ -69,7 +71,7 @@ class DownloadMenu(JSComponent):
 
     def __init__(self, extract: Callable[[], Extract], **params: Any) -> None:
         super().__init__(**params)  # type: ignore[no-untyped-call]  # Panel's
-        self._extract = extract
+        self.extract = extract
 
     def _handle_msg(self, msg: dict[str, Any]) -> None:
-        self._send_msg(file_message(self._extract(), str(msg["download"])))
+        self._send_msg(file_message(self.extract(), str(msg["download"])))

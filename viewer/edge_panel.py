@@ -11,6 +11,7 @@ from flowglass.store import prediction_queries as ask
 from flowglass.store.store import Store
 
 from .downloads import Extract
+from .examples import leading_to_page
 from .not_stored import WHOLE_MAPS, not_projected
 from .places import Attention
 from .prediction import Prediction, Row
@@ -95,7 +96,12 @@ def edge_panel(
                 written,
                 name=f"{stem}-{number}-at-{place.query}",
                 missing=not_projected(prediction, "writes"),
-            )
+            ),
+            Note(
+                f"Its roles and examples: layer {place.layer}",
+                link=f"head {number} over all prompts",
+                opens=leading_to_page("head", layer=place.layer, head=number),
+            ),
         ],
     )
 

@@ -5,6 +5,7 @@ from flowglass.store.answer import Answer
 from flowglass.store.store import Store
 
 from .downloads import Extract
+from .examples import leading_to_page
 from .not_stored import NO_VOCAB, no_neurons, not_projected
 from .places import Ffn
 from .prediction import Prediction, Row
@@ -89,7 +90,9 @@ def neuron_sections(
         ),
         Note(
             f"Neuron {name}: contribution {chosen['contribution']:.4f}, activation "
-            f"{signed(chosen['activation'], 4)}. It writes its weights times that."
+            f"{signed(chosen['activation'], 4)}. It writes its weights times that.",
+            link="it over all prompts",
+            opens=leading_to_page("neuron", layer=layer, neuron=number, expert=expert),
         ),
         promoted_table(
             f"Neuron {name} here",

@@ -1,6 +1,7 @@
 // What the route graph's controls show of its view: slider, switch, field, buttons, brushes.
 
-function showSettings({ scene, state, graph, stage: { layout }, ...controls }) {
+function showSettings(view) {
+  const { scene, state, graph, stage: { layout }, ...controls } = view
   const edgesOf = (lines) => lines.reduce((sum, { heads }) => sum + (heads.length || 1), 0)
   const shown = edgesOf(scene.lines.filter((line) => isLineLaidOut(layout, line)))
   const of = shown < scene.surviving ? ` of ${grouped(scene.surviving)}` : ""
@@ -9,7 +10,7 @@ function showSettings({ scene, state, graph, stage: { layout }, ...controls }) {
   count.textContent = `${grouped(shown)}${of} ${noun}`
   count.title = count.textContent
   slider.value = state.threshold
-  number.textContent = state.threshold.toFixed(3)
+  number.textContent = view.levelText(state.threshold)
   controls.switch.checked = state.renormalise
   // Not while it says the same: that would take a half-typed number away.
   if (Number(most.value) !== state.strongest) most.value = state.strongest ?? ""

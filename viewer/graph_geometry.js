@@ -100,7 +100,8 @@ function isLaidOut({ range, firstRow, lastRow }, { row, position }) {
 // Whether any of a line lies between the first and the last column; its row must too.
 function isLineLaidOut({ range, firstRow, lastRow }, { row, query, key }) {
   const [first, last] = range.positions
-  return row >= firstRow && row < lastRow && query >= first && key <= last
+  const [left, right] = [Math.min(key, query), Math.max(key, query)]
+  return row >= firstRow && row < lastRow && right >= first && left <= last
 }
 
 // A line as a cubic Bézier curve: eight numbers. Residual lines are straight, an FFN's
@@ -110,7 +111,7 @@ function curveOf(layout, line) {
   const [x1, y1] = [xOf(layout, line.query), stateY(layout, line.row)]
   const rise = y1 - y0
   if (line.kind === KIND.attn && line.key !== line.query) {
-    const reach = Math.min(90, (x1 - x0) * 0.42)
+    const reach = clamp(-90, (x1 - x0) * 0.42, 90)
     return [x0, y0, x0 + reach, y0 + rise * 0.22, x1 - reach, y1 - rise * 0.22, x1, y1]
   }
   let swing = 0

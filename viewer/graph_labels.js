@@ -11,7 +11,7 @@ function paintBands(c, ink, layout, view) {
 }
 
 // Names of the layers, which scroll up and down only.
-function paintGutter(c, ink, layout, view) {
+function paintGutter(c, ink, layout, words, view) {
   const [lowest, highest] = layout.range.layers
   const every = [1, 2, 5, 10, 20, 50].find((step) => step * layout.rowHeight >= 14) ?? 100
   c.fillStyle = ink.colour("muted")
@@ -28,8 +28,8 @@ function paintGutter(c, ink, layout, view) {
     c.fillText(read, GUTTER - 16, stateY(layout, layout.lastRow))
   })
   c.font = `11px ${FONT}`
-  c.fillText("predicts", GUTTER - 12, layout.top - 20)
-  c.fillText("token", GUTTER - 12, view.height - layout.bottom + 14)
+  c.fillText(words.above, GUTTER - 12, layout.top - 20)
+  c.fillText(words.below, GUTTER - 12, view.height - layout.bottom + 14)
 }
 
 // Names of the columns, which scroll sideways only.

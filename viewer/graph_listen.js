@@ -92,7 +92,7 @@ function listenToControls(view) {
     view.stepThreshold(arrow[1] - arrow[0])
   })
   slider.addEventListener("input", () =>
-    view.setThreshold(Math.round(slider.value / SLIDER_STEP) * SLIDER_STEP))
+    view.setThreshold(Math.round(slider.value / view.step) * view.step))
   view.switch.addEventListener("change", () =>
     view.set("renormalise", view.switch.checked))
   most.addEventListener("input", () => {

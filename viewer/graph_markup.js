@@ -15,19 +15,28 @@ const SWATCHES = [
     stroke="var(--fg-target)" stroke-width="1.4"/>`],
 ]
 
-const LEGEND = SWATCHES.map(([name, shape]) =>
+const legendOf = (swatches) => swatches.map(([name, shape]) =>
   `<span><svg width="22" height="14" aria-hidden="true">${shape}</svg>${name}</span>`,
 ).join("")
 
-const KEYS = [
-  ["← ↑ → ↓", "walk"], ["E", "edges into a state"], ["Enter", "select"],
-  ["T", "make target"], ["Esc", "clear"], ["[ ]", "threshold"], ["+ − 0", "zoom"],
-].map(([keys, what]) => `<span><kbd>${keys}</kbd> ${what}</span>`).join(" ")
+// What the frame says where the graph is that of one target.
+const ROUTE_SAYS = {
+  label: "Route graph",
+  level: "Threshold",
+  levelHint: "Only what survives above it is drawn",
+  mostHint: "those that survive longest",
+  highest: MAX_THRESHOLD,
+  legend: SWATCHES,
+  hint: `Click an edge, dot or square to select it, a token to make it the target.
+    Drag pans, Ctrl and wheel zoom, the strips draw only a part.`,
+  keys: [
+    ["← ↑ → ↓", "walk"], ["E", "edges into a state"], ["Enter", "select"],
+    ["T", "make target"], ["Esc", "clear"], ["[ ]", "threshold"], ["+ − 0", "zoom"],
+  ],
+}
 
-const HINT = `Click an edge, dot or square to select it, a token to make it the target.
-  Drag pans, Ctrl and wheel zoom, the strips draw only a part.`
-
-const LABEL = "Route graph"
+const keysOf = (keys) =>
+  keys.map(([key, what]) => `<span><kbd>${key}</kbd> ${what}</span>`).join(" ")
 
 const HANDLE = '<div role="slider" tabindex="0"></div>'
 
@@ -46,17 +55,17 @@ const icon = (path) =>
 const FIT = icon("M1 4V1H4M8 1H11V4M11 8V11H8M4 11H1V8")
 const SAVE = icon("M6 0V8M2.5 5 6 8.5 9.5 5M1 11.2H11")
 
-const MARKUP = `
+const markupOf = (says) => `
 <style>${STYLE}</style>
 <div class="graph" data-testid="route-graph">
   <div class="bar">
-    <label title="Only what survives above it is drawn">Threshold
-      <input class="threshold" type="range" max="${MAX_THRESHOLD}" step="any">
+    <label title="${says.levelHint}">${says.level}
+      <input class="threshold" type="range" max="${says.highest}" step="any">
       <output class="number"></output></label>
     <label class="switch" title="Widths by the share among what is left into a state, not
 by contribution">
       <input class="renormalise" type="checkbox" role="switch">Renormalise</label>
-    <label title="At most so many edges, those that survive longest; arrow keys change it
+    <label title="At most so many edges, ${says.mostHint}; arrow keys change it
 by 10, with Shift by 1">Strongest
       <input class="strongest" type="number" min="1" step="1" placeholder="all"></label>
     <span class="count" role="note"></span>
@@ -67,7 +76,7 @@ by 10, with Shift by 1">Strongest
   </div>
   <div class="frame">
     ${brushMarkup("upright", "layer")}
-    <div class="scroll" tabindex="0" role="application" aria-label="${LABEL}"
+    <div class="scroll" tabindex="0" role="application" aria-label="${says.label}"
       aria-describedby="route-graph-hint">
       <div class="sizer"><div class="stage">
         <canvas></canvas><canvas class="lines"></canvas><canvas></canvas>
@@ -77,12 +86,12 @@ by 10, with Shift by 1">Strongest
   </div>
   <div class="tip" hidden></div>
   <div class="foot">
-    <span class="legend">${LEGEND}</span>
+    <span class="legend">${legendOf(says.legend)}</span>
     <span class="buttons" role="group" aria-label="Download the graph">
       ${button("svg", "Download as SVG", `${SAVE} SVG`)}${
       button("png", "Download as PNG", `${SAVE} PNG`)}
     </span>
   </div>
-  <div class="hint" id="route-graph-hint"><p>${HINT}</p><p>${KEYS}</p></div>
+  <div class="hint" id="route-graph-hint"><p>${says.hint}</p><p>${keysOf(says.keys)}</p></div>
   <div class="spoken" role="status" aria-live="polite"></div>
 </div>`

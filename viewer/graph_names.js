@@ -25,7 +25,8 @@ function thingOf(shape, name, byRow) {
   const places = numbers.map(Number)
   const layer = what === "embed" ? 0 : places.shift()
   const [position, key = position] = places
-  const fits = layer < shape.layers && position < shape.positions && key <= position
+  const before = shape.anyOrder ? key < shape.positions : key <= position
+  const fits = layer < shape.layers && position < shape.positions && before
   if (!name || !fits) return null
   const steps = stepsOf(shape)
   const state = (row) => ({ what: "state", row, position })

@@ -51,7 +51,7 @@ function paintGround(c, ink, layout, scene, words, view) {
   c.translate(-view.left, 0)
   paintLabels(c, ink, layout, scene, words, view)
   c.restore()
-  paintGutter(c, ink, layout, view)
+  paintGutter(c, ink, layout, words, view)
 }
 
 // Paint what is scrolled into view, between the labels. Cut at whole pixels: a canvas
@@ -73,8 +73,9 @@ function paintLines(c, ink, layout, lines, view) {
   const levels = KIND_COLOUR.map(() => Array.from({ length: LEVELS }, () => []))
   for (const line of lines) {
     if (!isLineLaidOut(layout, line)) continue
-    if (xOf(layout, line.query) < view.left + GUTTER - 30) continue
-    if (xOf(layout, line.key) > view.left + view.width + 30) continue
+    const [left, right] = [Math.min(line.key, line.query), Math.max(line.key, line.query)]
+    if (xOf(layout, right) < view.left + GUTTER - 30) continue
+    if (xOf(layout, left) > view.left + view.width + 30) continue
     if (stateY(layout, line.row + 1) < view.top + layout.top) continue
     if (stateY(layout, line.row) > view.top + view.height - layout.bottom) continue
     levels[line.kind][Math.round((LEVELS - 1) * strengthOf(line))].push(line)

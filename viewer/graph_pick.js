@@ -35,7 +35,8 @@ function pickLine(layout, scene, px, py) {
     if (py < stateY(layout, row) - 6 || py > stateY(layout, row + 1) + 6) continue
     for (const line of scene.byRow[row]) {
       const curve = curveOf(layout, line)
-      const [left, right] = [Math.min(curve[0], curve[2]), Math.max(curve[6], curve[4])]
+      const across = [curve[0], curve[2], curve[4], curve[6]]
+      const [left, right] = [Math.min(...across), Math.max(...across)]
       if (px < left - 6 || px > right + 6) continue
       // Lines come weakest first: of two as near, the stronger one, which lies on top.
       const distance = distanceToCurve(curve, px, py)

@@ -8,6 +8,7 @@ from flowglass.store.errors import StoreError
 from flowglass.store.store import Store
 
 from .edge_panel import EdgePanel, edge_panel
+from .examples import given
 from .ffn_panel import ffn_sections
 from .head_maps import HeadMaps
 from .places import Attention, Ffn, Place, State, exists, place_of
@@ -17,15 +18,7 @@ from .selection import Selection
 from .sheet import Sheet
 from .state_panel import state_sections
 from .strongest_panel import strongest_sections
-
-SLOW_STYLE = """
-  :host(.pn-loading)::before, :host(.pn-loading)::after {
-    animation: flowglass-slow 0.2s step-end }
-  :host(.pn-loading)::after {
-    background-color: color-mix(in srgb, var(--fg-surface) 50%, #0000) !important }
-  @keyframes flowglass-slow { from { visibility: hidden } to { visibility: visible } }
-"""
-"""What is done within 200 ms shows no sign of work."""
+from .trouble import told
 
 
 class Inspector:
@@ -46,7 +39,6 @@ class Inspector:
         self.root = pn.Column(
             self.above,
             self.below,
-            stylesheets=[SLOW_STYLE],
             css_classes=["inspector"],
             sizing_mode="stretch_width",
             margin=0,
@@ -69,13 +61,12 @@ class Inspector:
 
     def show(self, prediction: Prediction, target: int, threshold: float) -> None:
         """Show what the Selection says of a prediction."""
-        self.root.loading = True
         try:
             panel = self._panel(prediction, target, threshold)
-        except StoreError as error:  # its message is meant for the reader
-            panel = EdgePanel([Note(str(error), "missing")], None, [])
-        finally:
-            self.root.loading = False
+        except StoreError as error:
+            run_id, prompt_id = prediction.key
+            said = told(self._store, error, run_id, prompt_id=prompt_id)
+            panel = EdgePanel([Note(said, "missing")], None, [])
         self._fill(prediction, panel)
 
     def _fill(self, prediction: Prediction, panel: EdgePanel) -> None:
@@ -124,7 +115,11 @@ class Inspector:
 
 
 def choose(selection: Selection, changes: dict[str, Any]) -> None:
-    """Change the Selection; a new place forgets the head and neuron of the last."""
+    """Change the Selection; a new place forgets the head and neuron of the last, and a
+    page about the run the whole prompt."""
+    if changes.get("view"):
+        selection.go(**given(changes))
+        return
     known = {k: v for k, v in changes.items() if k in ("selected", "head", "neuron")}
     if "selected" in known:
         known = {"head": None, "neuron": None, **known}

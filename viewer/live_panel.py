@@ -10,8 +10,10 @@ import panel_material_ui as pmu
 import param
 from panel.custom import JSComponent
 
-from .live import Live, LiveError, Request, Visitor, ask_of
+from .live import Live
+from .live_asks import LiveError, Request, Visitor, ask_of
 from .selection import Selection
+from .theme import HEADING
 
 NOWHERE: dict[str, Any] = {
     "prompt": None,
@@ -77,7 +79,7 @@ class LivePanel:
             margin=0,
         )
         self.root = pn.Column(
-            pmu.Typography("Try a prompt", variant="h6", margin=(0, 0, 4, 0)),
+            pmu.Typography("Try a prompt", margin=(0, 0, 4, 0), **HEADING),
             self.form,
             sizing_mode="stretch_width",
             margin=(14, 24, 0, 24),

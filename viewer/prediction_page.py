@@ -13,6 +13,7 @@ from flowglass.store.store import Store
 
 from .attribution_panel import attribution_sections
 from .inspector import Inspector, choose
+from .loading import LoadingBar
 from .prediction import Prediction, Row, read_prediction
 from .route_graph import RouteGraph, pack_edges
 from .sections import Note
@@ -21,6 +22,7 @@ from .sheet import Sheet
 from .target_words import target_words
 from .theme import NOTE_STYLE
 from .token_strip import TokenStrip, strip_values
+from .trouble import as_html, told
 
 INSPECTED = frozenset({"selected", "head", "neuron"})
 """What of the Selection decides what the panel beside the graph shows."""
@@ -56,7 +58,8 @@ WORDS_STYLE = """
 class PredictionPage:
     """The components of the page, and what of the Selection each follows."""
 
-    def __init__(self, store: Store, selection: Selection) -> None:
+    def __init__(self, store: Store, selection: Selection, loading: LoadingBar) -> None:
+        self._loading = loading
         self._store = store
         self._selection = selection
         self._shown: Prediction | None = None
@@ -106,19 +109,20 @@ class PredictionPage:
 
     @property
     def is_missing(self) -> bool:
-        """Whether the page is open on a prompt that the run does not hold."""
+        """Whether the page is open on a prompt that it cannot show."""
         return bool(self.root.visible and self._missing.visible)
 
     def show(self, run: Row, prompt_id: int) -> Row | None:
-        """Show a prompt; its row, or None if the run does not hold it."""
+        """Show a prompt; its row, or None if the run does not hold it whole."""
         with self._lock:
             try:
                 shown = read_prediction(self._store, run, prompt_id)
             except LookupError:
-                self._shown = None
-                self._body.visible = False
-                self._missing.visible = True
-                self._missing.object = MISSING.format(prompt_id)
+                self._miss(MISSING.format(prompt_id))
+                return None
+            except StoreError as error:
+                said = told(self._store, error, run["run_id"], prompt_id=prompt_id)
+                self._miss(f"Prompt {prompt_id} cannot be read: {as_html(said)}.")
                 return None
             self._shown = shown
             target = shown.target_or_default(self._selection.target)
@@ -144,6 +148,13 @@ class PredictionPage:
             self._body.visible = True
             return shown.prompt
 
+    def _miss(self, html: str) -> None:
+        """Say why there is no prediction to show."""
+        self._shown = None
+        self._body.visible = False
+        self._missing.object = html
+        self._missing.visible = True
+
     def _retarget(self, event: Event) -> None:
         """A click in the strip or the graph chose a target."""
         chosen = event.new
@@ -168,7 +179,7 @@ class PredictionPage:
         return {name: getattr(self._selection, name) for name in ("selected", *DRAWN)}
 
     def _follow(self, *events: Event) -> None:
-        with self._lock:
+        with self._loading.shown(), self._lock:
             shown = self._shown
             if shown is None or shown.prompt["prompt_id"] != self._selection.prompt:
                 return  # another page, or another prompt, which `show` will bring
@@ -190,8 +201,10 @@ class PredictionPage:
         self._words.object = target_words(self._shown, target)
         try:
             sections = attribution_sections(self._store, self._shown, target)
-        except StoreError as error:  # its message is meant for the reader
-            sections = [Note(str(error), "missing")]
+        except StoreError as error:
+            run_id, prompt_id = self._shown.key
+            said = told(self._store, error, run_id, prompt_id=prompt_id)
+            sections = [Note(said, "missing")]
         self._attribution.fill(sections)
 
     def _inspect(self, target: int, threshold: float) -> None:

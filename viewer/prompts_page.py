@@ -15,34 +15,14 @@ from param.parameterized import Event
 from flowglass.store import queries
 from flowglass.store.store import Store
 
-from .data_table import Column, DataTable
+from .data_table import DataTable
+from .downloads import DownloadMenu, Extract
 from .prediction import Row
+from .prompt_rows import COLUMNS, SORTABLE, cells, tones
 from .selection import OF_A_PROMPT, Selection
-from .theme import VISIBLE, show_whitespace
+from .theme import HEADING
 
 PAGE_SIZE = 25
-LONGEST_TEXT = 300
-
-COLUMNS = (
-    Column("prompt_id", "#", width="64px", align="right", kind="muted", sortable=True),
-    Column("text", "Prompt", sortable=True),
-    Column("dataset", "Dataset", width="9.5%", kind="muted", sortable=True),
-    Column("category", "Category", width="9.5%", kind="muted", sortable=True),
-    Column("answer", "Answer", width="9%", kind="token", sortable=True),
-    Column("predicted_token", "Predicted", width="10%", kind="token", sortable=True),
-    Column("predicted_prob", "Prob.", width="84px", align="right", sortable=True),
-    Column(
-        "correct",
-        "Correct",
-        width="86px",
-        align="centre",
-        sortable=True,
-        hint="Was the answer the likeliest token?",
-    ),
-    Column("n_tokens", "Tokens", width="86px", align="right", sortable=True),
-)
-SORTABLE = frozenset(column.name for column in COLUMNS)
-
 COUNT_STYLE = ":host { color: var(--fg-muted); font-size: 13px }"
 
 
@@ -87,12 +67,16 @@ class PromptsPage:
             on_click=self._show_news,
         )
         self._offer(False)
+        self.menu = DownloadMenu(
+            self._extract, label="Prompts", margin=0, styles={"margin-left": "auto"}
+        )
         self.root = pn.Column(
             pn.FlexBox(
-                pmu.Typography("Prompts", variant="h6", margin=(0, 6, 0, 0)),
+                pmu.Typography("Prompts", margin=(0, 6, 0, 0), **HEADING),
                 *self._filters.values(),
                 self._note,
                 self._news,
+                self.menu,
                 align_items="center",
                 gap="14px",
                 margin=(26, 0, 12, 0),
@@ -188,16 +172,35 @@ class PromptsPage:
         n_prompts = self._count(run_id)
         self._put(self._read(run_id, n_prompts), n_prompts)
 
+    def _order(self) -> dict[str, Any]:
+        """The order as the queries take it."""
+        sort = self._sorted_by()
+        return {
+            "sort": sort.removeprefix("-") or "prompt_id",
+            "descending": sort.startswith("-"),
+        }
+
+    def _listing(self) -> tuple[str, dict[str, Any]]:
+        """The query for all prompts that pass the filters, and its values."""
+        assert self._run is not None
+        run_id = self._run["run_id"]
+        return queries.listing(run_id, **self._wanted(), **self._order())
+
+    def _extract(self) -> Extract:
+        query, values = self._listing()
+        table = self._store.table(query, values)
+        return Extract(
+            f"{values['run_id']}-prompts", table, queries.spelt(query, values)
+        )
+
     def _read(self, run_id: str, n_prompts: int) -> list[Row]:
         """The rows of the page that is chosen, of so many prompts."""
         self._page = min(self._selection.page, pages(n_prompts))
-        sort = self._sorted_by()
         rows: list[Row] = queries.prompts(
             self._store,
             run_id,
             **self._wanted(),
-            sort=sort.removeprefix("-") or "prompt_id",
-            descending=sort.startswith("-"),
+            **self._order(),
             limit=PAGE_SIZE,
             offset=(self._page - 1) * PAGE_SIZE,
         ).to_pylist()
@@ -217,6 +220,7 @@ class PromptsPage:
             tones=[tones(row) for row in rows],
             sort=self._sorted_by(),
         )
+        self.menu.sql = queries.spelt(*self._listing())
         self._link()
 
     def _tell(self, n_prompts: int) -> None:
@@ -256,33 +260,3 @@ def counted(n_listed: int, n_all: int) -> str:
     """
     of_all = "" if n_listed == n_all else f" of {n_all:,}"
     return f"{n_listed:,}{of_all} prompt{'' if n_all == 1 else 's'}"
-
-
-def cells(row: Row) -> list[str]:
-    """What the table says of a prompt, column by column."""
-    text = row["text"]
-    cut = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
-    share = row["predicted_prob"]
-    return [
-        str(row["prompt_id"]),
-        "".join(c if c == " " else VISIBLE.get(c, c) for c in cut),
-        row["dataset"],
-        row["category"] or "",
-        "" if row["answer"] is None else show_whitespace(row["answer"]),
-        _token(row["predicted_token"]),
-        "" if share is None else f"{100 * share:.1f} %",
-        {True: "✓", False: "✗", None: ""}[row["correct"]],
-        f"{row['n_tokens']:,}",
-    ]
-
-
-def _token(token: str | None) -> str:
-    return "" if token is None else show_whitespace(token)
-
-
-def tones(row: Row) -> dict[str, str]:
-    """Colours of a row's cells, by column number."""
-    place = str([column.name for column in COLUMNS].index("correct"))
-    if row["correct"] is None:
-        return {}
-    return {place: "good" if row["correct"] else "bad"}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import inf
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +35,9 @@ ABANDONED = 600.0
 
 REST = 4.0
 """A look that takes long is followed by a rest that is so many times as long."""
+
+SEATS = 4
+"""How many readers' SQL queries run at once; others wait."""
 
 REMEMBERED = 16
 """How many runs' activation frequencies are kept."""
@@ -61,6 +64,7 @@ class Pulse:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.n_changes = 0
+        self.seats = BoundedSemaphore(SEATS)
         self.trouble = ""
         """Why the last look failed; empty if it did not."""
         self._observer = Observer()

@@ -16,7 +16,7 @@ const GIVEN = ["edges", "tokens", "predictions", "stored_targets", "n_layers", "
 
 class GraphView {
   constructor(model, el) {
-    el.innerHTML = MARKUP
+    el.innerHTML = markupOf(this.says)
     this.model = model
     const find = (name) => el.querySelector(`.${name}`)
     const names = ["graph", "tip", "number", "count", "spoken"]
@@ -43,6 +43,24 @@ class GraphView {
     this.later("load")
   }
 
+  // What other views of the same drawing do their own way (role_graph.js).
+  get says() {
+    return ROUTE_SAYS
+  }
+
+  get step() {
+    return SLIDER_STEP
+  }
+
+  levelText(level) {
+    return level.toFixed(3)
+  }
+
+  // The settings by which lines are chosen.
+  get drawn() {
+    return this.state
+  }
+
   get shape() {
     const { n_layers: layers, parallel, tokens } = this.model
     return { layers, parallel, positions: tokens.length }
@@ -66,6 +84,8 @@ class GraphView {
       tokens: model.tokens.map(shorten),
       predictions: model.predictions.map(shorten),
       stored: new Set(model.stored_targets),
+      above: "predicts",
+      below: "token",
     }
     this.stopSettling()
     for (const name in SETTINGS) this.state[name] = model[name]
@@ -81,8 +101,8 @@ class GraphView {
   }
 
   filter() {
-    const { scene, state } = this
-    Object.assign(scene, linesOf(this.edges, scene, state))
+    const { scene, drawn } = this
+    Object.assign(scene, linesOf(this.edges, scene, drawn))
     Object.assign(scene, netOf(scene.lines, scene.reach, scene.target))
     this.amounts = amountsOf(scene.lines, this.shape)
     this.hovered = null
@@ -164,15 +184,15 @@ class GraphView {
 
   setThreshold(value) {
     const rounded = Math.round(value * 1e4) / 1e4
-    this.set("threshold", clamp(this.model.lowest, rounded, MAX_THRESHOLD))
+    this.set("threshold", clamp(this.model.lowest, rounded, this.says.highest))
   }
 
   // To the next whole step: an address may hold any value between two.
   stepThreshold(direction) {
-    const steps = this.state.threshold / SLIDER_STEP
+    const steps = this.state.threshold / this.step
     const up = Math.floor(steps + 1 + 1e-9)
     const down = Math.ceil(steps - 1 - 1e-9)
-    this.setThreshold((direction > 0 ? up : down) * SLIDER_STEP)
+    this.setThreshold((direction > 0 ? up : down) * this.step)
   }
 
   stepStrongest(by) {
@@ -257,8 +277,4 @@ class GraphView {
     const [x, y] = stage.placeOf(thing)
     return [left + x, top + y]
   }
-}
-
-export function render({ model, el }) {
-  new GraphView(model, el)
 }

@@ -40,6 +40,12 @@ SOURCES = (
     "graph_listen.js",
     "route_graph.js",
 )
+"""One module without imports: nothing is fetched, nothing needs a bundler."""
+
+
+def module_of(*last: str) -> str:
+    """The graph's script, ending in what renders it."""
+    return "\n".join((HERE / source).read_text("utf-8") for source in (*SOURCES, *last))
 
 
 class RouteGraph(JSComponent):
@@ -68,8 +74,7 @@ class RouteGraph(JSComponent):
     layers = param.String("", doc='Layers drawn: "2-5"; empty: all.')
     positions = param.String("", doc='Positions drawn: "0-31"; empty: all.')
 
-    # One module without imports: nothing is fetched, nothing needs a bundler.
-    _esm = "\n".join((HERE / source).read_text("utf-8") for source in SOURCES)
+    _esm = module_of("graph_render.js")
 
 
 def pack_edges(edges: pa.Table) -> bytes:

@@ -40,11 +40,14 @@ function rowOf(shape, layer, step) {
   return (shape.layers - 1 - layer) * steps.length + steps.indexOf(step)
 }
 
+const rowsOf = (edges, shape) =>
+  Int32Array.from(edges.layer, (layer, i) => rowOf(shape, layer, edges.step[i]))
+
 // survives_at and row of every edge for one target, and the reach of every residual state:
 // reach[row][position]. One walk from the top down: an edge survives to the smaller of its
 // contribution and its destination's reach.
 function survivesAt(edges, shape, target) {
-  const row = Int32Array.from(edges.layer, (l, i) => rowOf(shape, l, edges.step[i]))
+  const row = rowsOf(edges, shape)
   const rows = Array.from({ length: shape.layers * stepsOf(shape).length }, () => [])
   for (let i = 0; i < edges.count; i++) rows[row[i]].push(i)
 

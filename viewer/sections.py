@@ -5,7 +5,7 @@ browser. Numbers stay numbers here: how many digits are shown is the column's.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from .downloads import Extract
@@ -31,6 +31,10 @@ class Note:
 
     text: str
     tone: Literal["", "missing"] = ""
+    link: str = ""
+    """What a link after it says; none if empty."""
+    opens: dict[str, Any] = field(default_factory=dict)
+    """What following the link changes of the Selection."""
     kind: Literal["note"] = "note"
 
 
@@ -97,6 +101,46 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A token of an example."""
+
+    text: str
+    """White space visible."""
+    mark: Literal["", "to", "from", "both"] = ""
+    """Whether it is what the example is about: the place written to, or read from."""
+    shade: float = 0.0
+    """-1 to 1: how much there is of a figure here, and of which sign."""
+    gap: bool = False
+    """Whether tokens before it are left out."""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A place of a prompt with what stands around it."""
+
+    name: str
+    """Which prompt."""
+    figure: str
+    """The number that it is shown for, as text."""
+    pieces: Sequence[Piece]
+    opens: dict[str, Any]
+    """What a click changes of the Selection."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Places of prompts, one below the other."""
+
+    caption: str
+    examples: Sequence[Example]
+    note: str = ""
+    extract: Extract | None = None
+    empty: str = "Nothing here."
+    kind: Literal["examples"] = "examples"
+
+
+@dataclass(frozen=True)
 class Heading:
     """A caption for what follows outside the sheet, with its download."""
 
@@ -106,7 +150,7 @@ class Heading:
     kind: Literal["heading"] = "heading"
 
 
-Section = Title | Note | Chips | Table | Heading
+Section = Title | Note | Chips | Table | Examples | Heading
 
 
 @dataclass(frozen=True)
@@ -123,9 +167,9 @@ def for_browser(sections: Sequence[Section]) -> Sections:
     for section in sections:
         extract = getattr(section, "extract", None)
         values = {k: v for k, v in vars(section).items() if k != "extract"}
-        for name in ("columns", "chips"):
+        for name in ("columns", "chips", "examples"):
             if name in values:
-                values[name] = [vars(value) for value in values[name]]
+                values[name] = [asdict(value) for value in values[name]]
         if extract is not None:
             values["sql"] = extract.sql
         found.shown.append(values)

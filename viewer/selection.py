@@ -57,11 +57,15 @@ class Selection(param.Parameterized):
     )
     layer = param.Integer(None, bounds=(0, None), doc="Of the head or neuron's page.")
     expert = param.Integer(None, bounds=(-1, None), doc="Of the neuron, in a MoE.")
+    role = param.String("", doc="Whose evidence the head's page shows.")
     token = param.String("", doc="Of the token's page.")
     tau: Any = param.Selector(
         objects=list(TAUS.values()),
         default=DEFAULT_TAU,
         doc="Of what is counted over a corpus: one that sweeps count at.",
+    )
+    least = param.Number(
+        0.3, bounds=(0, 1), doc="Least frequency of what the graph of roles draws."
     )
     measure = param.String("", doc="Which figure of the components is shown.")
     facet = param.String("", doc="Split by this column of prompts, or metadata key.")
@@ -84,8 +88,8 @@ class Selection(param.Parameterized):
         >>> Selection(prompt=3, search="a b").query(target=5)
         '?prompt=3&target=5&search=a+b'
         """
-        values = {key: getattr(self, key) for key in KEYS} | changes
-        return query_of({k: v for k, v in values.items() if v != self.param[k].default})
+        values = {key: getattr(self, key) for key in DEFAULTS} | changes
+        return query_of({k: v for k, v in values.items() if v != DEFAULTS[k]})
 
     def link(self, **wanted: Any) -> str:
         """The query string of another place in this run, all else at its default.
@@ -93,7 +97,8 @@ class Selection(param.Parameterized):
         >>> Selection(run="r", prompt=3, search="a b").link(view="head", layer=1)
         '?run=r&view=head&layer=1'
         """
-        return Selection(run=self.run, theme=self.theme).query(**wanted)
+        values = DEFAULTS | {"run": self.run, "theme": self.theme} | wanted
+        return query_of({k: v for k, v in values.items() if v != DEFAULTS[k]})
 
     def go(self, **wanted: Any) -> None:
         """Turn to another place in this run, as its `link` does."""
@@ -111,10 +116,13 @@ OF_A_PROMPT = dict[str, Any](
 )
 """What another prompt, or none, begins with."""
 
-OF_A_VIEW = dict[str, Any](view="", layer=None, expert=None, token="")
+OF_A_VIEW = dict[str, Any](view="", layer=None, expert=None, role="", token="")
 """What leads from a page about the run to a prompt, with OF_A_PROMPT."""
 
 KEYS = tuple(key for key in Selection.param if key != "name")
+
+DEFAULTS: dict[str, Any] = {key: Selection.param[key].default for key in KEYS}
+"""Of the class: to ask an instance's `param` for them copies each parameter."""
 
 
 def query_of(values: dict[str, Any]) -> str:

@@ -17,14 +17,16 @@ from .address import LOOPBACK, allowed_origins
 from .app import App
 from .auth import choose_password, login_options
 from .live import Live
+from .page_head import remember_files
 from .pulse import Pulse
 from .stores import Stores
 
 THREADS = 4
 """A slow question of one reader does not hold up another's."""
 
-PATIENCE_MS = 60_000
-"""How long a session waits for its browser: a slow one needs more than Bokeh's 15 s."""
+PATIENCE = {"unused_session_lifetime_milliseconds": 60_000}
+"""How long a session waits for its browser: a slow one needs more than Bokeh's 15 s.
+As the server takes it, which passes over options that it does not know."""
 
 
 def serve(
@@ -44,6 +46,8 @@ def serve(
     origins = allowed_origins(host, port)
     protect(origins)
     pn.config.nthreads = THREADS  # type: ignore[misc]  # has a setter
+    pn.config.disable_validation = True  # of Bokeh's own: a tenth of a session
+    remember_files()
     pn.extension()
     print(
         f"flowglass shows {path} at http://{origins[0]}  (Ctrl+C stops it)", flush=True
@@ -75,7 +79,7 @@ def serve(
             show=open_browser,
             verbose=False,
             title="flowglass",
-            unused_session_lifetime=PATIENCE_MS,
+            **PATIENCE,
             **login,
         )
 

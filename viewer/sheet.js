@@ -6,8 +6,8 @@ const SHEET_STYLE = `
   .block + .block, .note + .block { margin-top: 16px }
   .head { display: flex; align-items: baseline; gap: 10px; min-height: 24px }
   .head > .download { align-self: center; margin-left: auto }
-  h3, h4 { margin: 0; font-size: 13.5px; font-weight: 600 }
-  h3 { font-size: 15px }
+  h2, h3 { margin: 0; font-size: 13.5px; font-weight: 600 }
+  header h2 { font-size: 15px }
   .way { margin-top: 3px; line-height: 1.7 }
   code { font: 12.5px var(--fg-monospace); background: var(--fg-raised); white-space:
     pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--fg-line); border-radius: 4px;
@@ -15,6 +15,8 @@ const SHEET_STYLE = `
   .note code { white-space: nowrap }
   .note { color: var(--fg-muted); margin: 5px 0 }
   .missing { background: var(--fg-raised); border-radius: 6px; padding: 8px 10px }
+  .link { color: var(--fg-accent); white-space: nowrap }
+  .link:focus-visible { outline: 2px solid var(--fg-accent); outline-offset: 2px }
   .close { all: unset; cursor: pointer; margin-left: auto; padding: 1px 8px; flex: none;
     border-radius: 4px; color: var(--fg-accent) }
   .close:hover { background: var(--fg-raised) }
@@ -35,7 +37,8 @@ function note(text, tone) {
 }
 
 export function render({ model, el }) {
-  const style = make("style", MENU_STYLE + TABLE_STYLE + CHIPS_STYLE + SHEET_STYLE)
+  const style = make("style", MENU_STYLE + TABLE_STYLE + CHIPS_STYLE + EXAMPLES_STYLE +
+    SHEET_STYLE)
   const sheet = make("div", undefined, "sheet")
   if (model.label) {
     sheet.setAttribute("role", "region")
@@ -60,7 +63,7 @@ export function render({ model, el }) {
   const titleOf = (section) => {
     const frame = make("header", undefined, "block")
     const head = make("div", undefined, "head")
-    head.append(make("h3", section.text))
+    head.append(make("h2", section.text))
     if (section.closes) {
       const close = make("button", "Close", "close")
       close.dataset.focus = "close"
@@ -75,10 +78,12 @@ export function render({ model, el }) {
     }
     return frame
   }
+  // Of a caption: below the title, if there is one.
+  const level = () => (model.shown.some(({ kind }) => kind === "title") ? "h3" : "h2")
   const headingOf = (section, place) => {
     const frame = make("section", undefined, "block")
     const head = make("div", undefined, "head")
-    head.append(make("h4", section.text), menuOf(section, place))
+    head.append(make(level(), section.text), menuOf(section, place))
     frame.append(head)
     if (section.note) frame.append(note(section.note, ""))
     return frame
@@ -86,11 +91,26 @@ export function render({ model, el }) {
   const draw = {
     title: titleOf,
     heading: headingOf,
-    note: (section) => note(section.text, section.tone),
+    note: (section) => {
+      const frame = note(section.text, section.tone)
+      if (!section.link) return frame
+      const link = make("a", section.link, "link")
+      link.href = href(section.opens)
+      link.dataset.focus = link.href
+      link.addEventListener("click", (event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return
+        event.preventDefault()
+        choose(section.opens)
+      })
+      frame.append(" ", link)
+      return frame
+    },
     chips: (section, place) =>
-      chipsOf(section, { make, choose, menu: menuOf(section, place) }),
+      chipsOf(section, { make, level, choose, menu: menuOf(section, place) }),
+    examples: (section, place) =>
+      examplesOf(section, { make, level, note, choose, href, menu: menuOf(section, place) }),
     table: (section, place) =>
-      tableOf(section, { make, note, sorts, choose, href, menu: menuOf(section, place) }),
+      tableOf(section, { make, level, note, sorts, choose, href, menu: menuOf(section, place) }),
   }
   const fill = () => {
     // What had the focus keeps it, if it is there again.

@@ -12,7 +12,13 @@ from .downloads import Extract, file_message
 from .sections import Section, for_browser
 
 HERE = Path(__file__).parent
-SOURCES = ("download_menu.js", "sheet_table.js", "sheet_chips.js", "sheet.js")
+SOURCES = (
+    "download_menu.js",
+    "sheet_table.js",
+    "sheet_chips.js",
+    "sheet_examples.js",
+    "sheet.js",
+)
 
 
 class Sheet(JSComponent):
@@ -28,14 +34,15 @@ class Sheet(JSComponent):
     ) -> None:
         super().__init__(**params)  # type: ignore[no-untyped-call]  # Panel's
         self._on_choose = on_choose
-        self._extracts: list[Extract | None] = []
+        self.extracts: list[Extract | None] = []
+        """By section."""
         self.sections: Sequence[Section] = ()
 
     def fill(self, sections: Sequence[Section]) -> None:
         """Show these sections instead."""
         found = for_browser(sections)
         self.sections = sections
-        self._extracts = found.extracts
+        self.extracts = found.extracts
         self.shown = found.shown
 
     def _handle_msg(self, msg: dict[str, Any]) -> None:
@@ -43,6 +50,6 @@ class Sheet(JSComponent):
             self._on_choose(dict(msg["choose"]))
         if "download" in msg:
             place, kind = msg["download"]
-            extract = self._extracts[place] if place < len(self._extracts) else None
+            extract = self.extracts[place] if place < len(self.extracts) else None
             if extract is not None:
                 self._send_msg(file_message(extract, kind))

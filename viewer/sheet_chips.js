@@ -5,7 +5,7 @@ const CHIPS_STYLE = `
     padding: 3px 7px; color: var(--fg-text); border: 1px solid var(--fg-line);
     background: color-mix(in srgb, var(--hue) calc(var(--heat) * 45%), var(--fg-surface));
     font-variant-numeric: tabular-nums; --hue: var(--fg-attn) }
-  .chip small { font-size: 11.5px; margin-left: 5px; opacity: .85 }
+  .chip small { font-size: 11.5px; margin-left: 5px }
   .chip:hover { border-color: var(--fg-muted) }
   .chip:focus-visible { outline: 2px solid var(--fg-accent); outline-offset: 1px }
   .chip[aria-checked=true] { border-color: var(--fg-target);
@@ -23,7 +23,7 @@ function hueOf(sign) {
   return sign > 0 ? "plus" : sign < 0 ? "minus" : ""
 }
 
-function chipsOf(section, { choose, make, menu }) {
+function chipsOf(section, { choose, make, menu, level }) {
   const frame = make("section", undefined, "block")
   const head = make("div", undefined, "head")
   const signed = section.chips.some((chip) => chip.sign)
@@ -31,7 +31,7 @@ function chipsOf(section, { choose, make, menu }) {
   if (signed) scale.append("+", make("i", undefined, "plus"), "−", make("i", undefined, "minus"))
   else scale.append("0", make("i"))
   scale.append(section.hottest)
-  head.append(make("h4", section.caption), scale, menu)
+  head.append(make(level(), section.caption), scale, menu)
   const row = make("div", undefined, "chips")
   row.setAttribute("role", "radiogroup")
   row.setAttribute("aria-label", section.caption)

@@ -25,7 +25,7 @@ const TABLE_STYLE = `
   tfoot { position: sticky; bottom: 0 }
   tfoot td { border: 0; color: var(--fg-muted); background: var(--fg-surface) }
   tfoot tr:first-child td { border-top: 1px solid var(--fg-line) }
-  .right + .token, th.right + th:not(.right) > * { padding-left: 22px }
+  .right + td:not(.right), th.right + th:not(.right) > * { padding-left: 22px }
   .bar > i { float: left; position: relative; width: calc(100% - 62px); height: 18px }
   .bar b { position: absolute; top: 3px; bottom: 3px; border-radius: 2px; opacity: .75 }
   .bar b.plus { background: var(--fg-plus) } .bar b.minus { background: var(--fg-minus) }
@@ -81,10 +81,10 @@ function sortedRows(section, sort) {
 }
 
 // `sorts` remembers the order by caption, so that it outlives what is shown.
-function tableOf(section, { make, menu, note, sorts, choose, href }) {
+function tableOf(section, { make, menu, note, sorts, choose, href, level }) {
   const frame = make("section", undefined, "block")
   const head = make("div", undefined, "head")
-  head.append(make("h4", section.caption), menu)
+  head.append(make(level(), section.caption), menu)
   frame.append(head)
   if (!section.rows.length) {
     frame.append(note(section.empty, "missing"))
@@ -125,7 +125,7 @@ function tableOf(section, { make, menu, note, sorts, choose, href }) {
   const rowOf = (values, opens, scale = widest) => {
     const row = make("tr")
     row.append(...section.columns.map((column, c) => tableCell(column, values[c], scale, make)))
-    if (opens) {
+    if (opens && Object.keys(opens).length) {
       const link = make("a", row.cells[0].textContent)
       link.href = href(opens)
       link.dataset.focus = link.href

@@ -90,6 +90,10 @@ NOTE_STYLE = """
 """
 """A sentence where there is nothing else to show."""
 
+HEADING: dict[str, Any] = {"variant": "h2", "sx": {"typography": "h6"}}
+"""A section's heading, for pmu.Typography: of the second level, as large as one of the
+sixth."""
+
 RAMP_STEPS = 256
 
 
@@ -108,16 +112,40 @@ def ramp(low: str, high: str) -> list[str]:
     return [mixed((step / (RAMP_STEPS - 1)) ** 0.5) for step in range(RAMP_STEPS)]
 
 
-VISIBLE = {" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"}
+VISIBLE = {
+    # Control characters by their pictures, what turns text about by its number: neither
+    # is to do anything to a page or to a terminal that something is pasted into.
+    **{chr(code): chr(0x2400 + code) for code in range(0x20)},
+    **{chr(code): f"⟨{code:02x}⟩" for code in range(0x7F, 0xA0)},
+    **{chr(code): f"⟨{code:04x}⟩" for code in (0x61C, 0x200E, 0x200F)},
+    **{chr(code): f"⟨{code:04x}⟩" for code in (*range(0x202A, 0x202F),)},
+    **{chr(code): f"⟨{code:04x}⟩" for code in (*range(0x2066, 0x206A),)},
+    **{" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"},
+}
+
+LONGEST = 120
+"""Characters of a token; those of vocabularies seldom have more."""
 
 
 def show_whitespace(token: str) -> str:
-    """The token with every white space it holds made visible.
+    """The token with every white space it holds made visible, a very long one cut.
 
     >>> show_whitespace(" Mary"), show_whitespace("\\n\\n"), show_whitespace("")
     ('·Mary', '⏎⏎', '∅')
     """
-    return "".join(VISIBLE.get(character, character) for character in token) or "∅"
+    shown = "".join(VISIBLE.get(character, character) for character in token[:LONGEST])
+    rest = len(token) - LONGEST
+    return f"{shown}…(+{rest:,})" if rest > 0 else shown or "∅"
+
+
+def show_text(text: str, longest: int) -> str:
+    """The beginning of a text, what is no character of it made visible.
+
+    >>> show_text("a b\\n\\x1b[0m c", 8)
+    'a b⏎␛[0m…'
+    """
+    shown = "".join(c if c == " " else VISIBLE.get(c, c) for c in text[:longest])
+    return shown + "…" if len(text) > longest else shown
 
 
 def stylesheet() -> str:

@@ -8,6 +8,7 @@ from panel.custom import JSComponent
 
 from .prediction import Prediction
 from .target_words import ordinal, percent
+from .theme import LONGEST, show_text
 
 CAME_FIRST, CAME_LATER = "first", "later"
 
@@ -70,7 +71,7 @@ def answer_summary(prediction: Prediction) -> str:
     if not asked:
         return ""
     right = sum(row["correct"] for row in asked)
-    answer = (prediction.prompt["answer"] or "").strip()
+    answer = show_text((prediction.prompt["answer"] or "").strip(), LONGEST)
     if len(asked) == 1:
         return f"The answer “{answer}” {'came' if right else 'did not come'} first."
     if right == len(asked):

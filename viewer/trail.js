@@ -6,6 +6,7 @@ const STYLE = `
   a:hover { text-decoration: underline; text-underline-offset: 3px }
   a:focus-visible { outline: 2px solid var(--fg-accent); outline-offset: 3px;
     border-radius: 2px }
+  h1 { font: inherit; margin: 0 }
   .home { font-weight: 700; font-size: 17px; letter-spacing: -0.01em }
   .slash { color: var(--fg-faint) }
   .note { color: var(--fg-muted); font-size: 13px; overflow: hidden;
@@ -26,7 +27,8 @@ export function render({ model, el }) {
   const draw = () => {
     const parts = model.labels.flatMap((label, index) => {
       const link = model.links[index]
-      const made = part(link ? "a" : "span", label, index ? "" : "home")
+      const last = index === model.labels.length - 1
+      const made = part(last ? "h1" : link ? "a" : "span", label, index ? "" : "home")
       if (link) made.href = link
       made.addEventListener("click", (event) => {
         if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return

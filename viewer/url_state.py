@@ -1,6 +1,7 @@
 """Keeps the address bar and the Selection the same."""
 
 from pathlib import Path
+from threading import local
 from typing import Any
 
 import param
@@ -25,19 +26,20 @@ class UrlState(JSComponent):
     def __init__(self, selection: Selection, **params: Any) -> None:
         super().__init__(**params)  # type: ignore[no-untyped-call]  # Panel's
         self._selection = selection
-        self._hearing = False
+        # Of a thread: while one hears of Back, another may hear of a click.
+        self._heard = local()
         selection.param.watch(self._write, list(KEYS))
 
     def _handle_msg(self, msg: dict[str, str]) -> None:
         """The reader went back or forward: the address leads, the selection follows."""
-        self._hearing = True
+        self._heard.now = True
         try:
             self._selection.load(msg["query"])
         finally:
-            self._hearing = False
+            self._heard.now = False
 
     def _write(self, *events: Event) -> None:
-        if self._hearing:
+        if getattr(self._heard, "now", False):
             return
         replace = all(event.name in REPLACED for event in events)
         self._send_msg({"query": self._selection.query(), "replace": replace})

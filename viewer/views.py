@@ -3,12 +3,13 @@
 A page is built when it is first opened and then stays mounted, hidden or shown.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol, cast
 
 from flowglass.store.store import Store
 
+from .loading import LoadingBar
 from .prediction import Row
 from .pulse import Pulse
 from .selection import Selection
@@ -23,6 +24,8 @@ class Desk:
     pulse: Pulse
     path: str
     """The store, as the command line named it."""
+    loading: LoadingBar = field(default_factory=LoadingBar)
+    """To be shown while something is read; the session's, on its page."""
 
 
 class View(Protocol):
@@ -56,7 +59,15 @@ class Kind:
     """Whether it stands in the bar of pages; else links lead to it."""
 
 
-VIEWS: dict[str, Kind] = {}
+VIEWS: dict[str, Kind] = {
+    "components": Kind("Components", "components_page", "ComponentsPage"),
+    "compare": Kind("Compare", "compare_page", "ComparePage"),
+    "routes": Kind("Routes", "routes_page", "RoutesPage"),
+    "head": Kind("Head", "head_page", "HeadPage", is_listed=False),
+    "neuron": Kind("Neuron", "neuron_page", "NeuronPage", is_listed=False),
+    "token": Kind("Tokens", "token_page", "TokenPage"),
+    "sql": Kind("SQL", "sql_page", "SqlPage"),
+}
 
 
 def build(kind: Kind, desk: Desk) -> View:

@@ -41,6 +41,17 @@ def traced(request: pytest.FixtureRequest) -> Traced:
     )
 
 
+@pytest.fixture(scope="module")
+def survivors(traced: Traced) -> list[dict[Edge, float]]:
+    """The reference's `survives_at` of every edge, for every target."""
+    edges = reference_tables.edges(traced.contributions)
+    n_layers = len(traced.forward.layers)
+    return [
+        survives_at(edges, target, n_layers=n_layers)
+        for target in range(len(traced.forward.token_ids))
+    ]
+
+
 def rows_by_edge(table: pa.Table, value: str) -> dict[Edge, float]:
     """A column of `edges` or of a route, by the edge's key."""
     keys = zip(*(table[name].to_pylist() for name in Edge._fields), strict=True)
@@ -99,14 +110,15 @@ def differing(
 
 
 @pytest.mark.parametrize("tau", TAUS)
-def test_every_route_agrees(traced: Traced, tau: float) -> None:
+def test_every_route_agrees(
+    traced: Traced, survivors: list[dict[Edge, float]], tau: float
+) -> None:
     """From every position the route has the reference's edges, by graph search."""
     edges = reference_tables.edges(traced.contributions)
     n_layers = len(traced.forward.layers)
 
-    for target in range(len(traced.forward.token_ids)):
+    for target, survives in enumerate(survivors):
         due = route(edges, target, n_layers=n_layers, tau=tau)
-        survives = survives_at(edges, target, n_layers=n_layers)
         margins = {edge: abs(s - tau) for edge, s in survives.items()}
         found = rows_by_edge(traced.trace.route(target, tau), "survives_at")
         assert not differing(set(found), due, margins)
@@ -114,11 +126,12 @@ def test_every_route_agrees(traced: Traced, tau: float) -> None:
             assert s == pytest.approx(survives[edge], abs=TOLERANCE)
 
 
-def test_stored_routes_and_importance_agree(traced: Traced) -> None:
+def test_stored_routes_and_importance_agree(
+    traced: Traced, survivors: list[dict[Edge, float]]
+) -> None:
     """`routes` and `importance` are those of the stored targets."""
     edges = reference_tables.edges(traced.contributions)
-    target, n_layers = len(traced.forward.token_ids) - 1, len(traced.forward.layers)
-    survives = survives_at(edges, target, n_layers=n_layers)
+    target, survives = len(survivors) - 1, survivors[-1]
     table = traced.trace.routes
     stored = rows_by_edge(
         table.filter(pa.compute.equal(table["target"], target)), "survives_at"

@@ -1,21 +1,24 @@
-"""A sweep ends in time, or when it is asked to, and goes on where it ended."""
+"""A sweep with a budget ends in time, and goes on where it ended."""
 
 import json
-import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from flowglass.datasets.tasks import sample
-from flowglass.pipeline import Run, budget, corpus, stopping, sweep, sweeping
-from flowglass.pipeline.budget import Pace, duration_said, seconds_of
-from flowglass.pipeline.errors import PlanError
+from flowglass.pipeline import (
+    Run,
+    budget,
+    corpus,
+    shard_worker,
+    sweep,
+    sweeping,
+)
 from flowglass.pipeline.forecast import Forecast
 from flowglass.pipeline.progress import Silent
 from flowglass.pipeline.prompts import TokenisedPrompt
@@ -30,173 +33,14 @@ RATE = 1000.0
 """Tokens a second of a sweep on the made-up clock."""
 
 
-@pytest.mark.parametrize(
-    ("said", "seconds"),
-    [
-        ("45s", 45),
-        ("90m", 5400),
-        ("90 m", 5400),
-        ("8h", 28_800),
-        ("1.5h", 5400),
-        ("2d", 172_800),
-        (" 0.5s ", 0.5),
-        ("007s", 7),
-    ],
-)
-def test_a_budget_is_read_as_people_write_it(said: str, seconds: float) -> None:
-    """A number and a unit, with or without a space."""
-    assert seconds_of(said) == seconds
-
-
-@pytest.mark.parametrize(
-    "said",
-    ["", "8", "h", "-1h", "0s", "0.0h", "8 hours", "1h30m", ".5h", "1e3s", "٣h h"],
-)
-def test_what_is_no_budget_is_refused(said: str) -> None:
-    """It is repeated, with examples of what is one."""
-    with pytest.raises(PlanError, match="expected a duration like 8h, 90m or 45s"):
-        seconds_of(said)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0, "0 s"),
-        (0.4, "0 s"),
-        (59, "59 s"),
-        (60, "1.0 m"),
-        (3600, "1.0 h"),
-        (5400, "1.5 h"),
-        (86_400, "1.0 d"),
-        (8_640_000, "100.0 d"),
-    ],
-)
-def test_durations_are_said_in_the_largest_unit(seconds: float, said: str) -> None:
-    """With one digit behind the point, but for seconds."""
-    assert duration_said(seconds) == said
-
-
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that a sweep goes by, to be moved."""
     now = [5000.0]
     clock = SimpleNamespace(monotonic=lambda: now[0])
-    for module in (budget, sweeping):
+    for module in (budget, shard_worker, sweeping):
         monkeypatch.setattr(module, "time", clock)
     return now
-
-
-def test_a_sweep_without_a_budget_is_never_over(now: list[float]) -> None:
-    """However long it takes, at any pace."""
-    pace = Pace(None, rate=1.0)
-    now[0] += 1e9
-    assert pace.fits(10**12)
-    assert not pace.is_over()
-
-
-def test_what_was_begun_before_counts(now: list[float]) -> None:
-    """A hundred seconds at ten tokens a second are a thousand tokens."""
-    pace = Pace(100, rate=10)
-    assert pace.fits(600)
-    assert not pace.fits(401)
-    assert pace.fits(400)
-    assert not pace.fits(1)
-
-
-def test_what_does_not_fit_is_not_begun(now: list[float]) -> None:
-    """A large shard that was refused leaves its room to a small one."""
-    pace = Pace(100, rate=10)
-    assert not pace.fits(1001)
-    assert pace.fits(1000)
-
-
-def test_measured_is_better_than_forecast(now: list[float]) -> None:
-    """In both directions."""
-    pace = Pace(100, rate=10)
-    assert pace.fits(100)
-    now[0] += 50
-    pace.done(100)  # 2 a second: 50 seconds are left
-    assert not pace.fits(101)
-    assert pace.fits(100)
-    now[0] += 1
-    pace.done(100)  # 200 in 51 seconds: 49 are left
-    assert pace.fits(190)
-    assert not pace.fits(5)
-
-
-def test_without_a_rate_shards_are_begun_until_one_is_done(now: list[float]) -> None:
-    """As on a cluster; not once the time is up."""
-    pace = Pace(100)
-    assert pace.fits(10**9)
-    now[0] += 10
-    pace.done(10**3)
-    assert not pace.fits(10**4)
-    now[0] += 90
-    assert pace.is_over()
-    assert not pace.fits(0)
-
-
-def test_a_budget_that_is_spent_fits_nothing(now: list[float]) -> None:
-    """Loading and measuring may have taken all of it."""
-    assert Pace(-3, rate=10).is_over()
-    assert not Pace(0).fits(1)
-
-
-@pytest.fixture
-def handlers() -> Iterator[None]:
-    """Those of this process are put back."""
-    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
-    yield
-    assert {n: signal.getsignal(n) for n in stopping.SIGNALS} == before
-
-
-class Exited(BaseException):
-    """In place of the end of this process."""
-
-
-@pytest.mark.usefixtures("handlers")
-@pytest.mark.parametrize("number", stopping.SIGNALS)
-def test_the_first_signal_asks_and_the_second_ends(
-    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """People are told; what is to be called is called, in threads of its own."""
-
-    def leave(code: int) -> None:
-        raise Exited(code)
-
-    monkeypatch.setattr(stopping.os, "_exit", leave)
-    stop, lines, called = Stop(), [], [Event(), Event()]
-    for event in called:
-        stop.call(event.set)
-    with stop.on_signals(lines.append):
-        assert not stop.asked
-        os.kill(os.getpid(), number)
-        for event in called:
-            assert event.wait(10)
-        assert stop.asked
-        assert stop.signal is number
-        assert lines == ["stopping after the shards in work; once more to stop at once"]
-        with pytest.raises(Exited) as exited:
-            signal.raise_signal(signal.SIGTERM)
-    assert exited.value.args == (128 + signal.SIGTERM,)
-    assert len(lines) == 1
-
-
-@pytest.mark.usefixtures("handlers")
-def test_handlers_are_put_back_after_an_error() -> None:
-    """Ctrl-C is again what it was."""
-    with pytest.raises(ValueError, match="mine"), Stop().on_signals(print):
-        raise ValueError("mine")
-
-
-def test_nobody_asks_a_sweep_that_gets_no_signal() -> None:
-    """Nothing is called."""
-    stop, called = Stop(), Event()
-    stop.call(called.set)
-    with stop.on_signals(print):
-        pass
-    assert not stop.asked
-    assert not called.is_set()
 
 
 @pytest.fixture(autouse=True)

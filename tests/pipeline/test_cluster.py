@@ -1,38 +1,52 @@
-"""Sweeps on the workers of a cluster: the rows of an undisturbed one, whatever dies."""
+"""Sweeps on workers in processes of their own: the rows of an undisturbed one, whatever
+dies. Every command and worker takes seconds to start, so that one store is disturbed in
+all ways, one after the other."""
 
 import json
 import os
 import random
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from flowglass.datasets.tasks import sample
-from flowglass.pipeline import sweep
-from flowglass.pipeline.errors import ClusterError, PlanError
-from flowglass.store import open_store
+from flowglass.pipeline import corpus
+from flowglass.pipeline.cluster import n_cores
+from flowglass.pipeline.engine import LocalEngine
+from flowglass.pipeline.progress import Silent
+from flowglass.pipeline.shard_worker import Workbench
+from flowglass.pipeline.sweep_runs import all_options
+from flowglass.pipeline.sweeping import sweep_on
 
-from .poison import DEADLY, FAILING, save_poisoned
-from .stores import assert_same_rows, rows
-from .tiny_models import tiny_llama
+from .commands import (
+    SHARD_PROMPTS,
+    attempts,
+    commits,
+    sweeping,
+    wait_for_death,
+    wait_for_shards,
+    workers_of,
+)
+from .stores import assert_same_rows
 
 KILLS = 10 if os.environ.get("FLOWGLASS_SOAK") else 3
-BIN = Path(sys.executable).parent
-FEW_ROWS = ("--neurons", "0", "--project", "none")
+N_SHARDS = 16 + 3 * KILLS
+TWO = ("--workers", "2")
 
 
 @pytest.fixture(scope="module")
 def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight shards of prompts."""
+    """Of mixed lengths, in two blocks."""
     file = tmp_path_factory.mktemp("data") / "mixed.jsonl"
-    drawn = [*sample("facts", "held-out", 500), *sample("ioi", "held-out", 1500)]
+    n = N_SHARDS * SHARD_PROMPTS
+    drawn = [
+        *sample("facts", "held-out", n // 4),
+        *sample("ioi", "held-out", n - n // 4),
+    ]
     file.write_text(
         "\n".join(json.dumps({"text": p.text, "group": p.category}) for p in drawn)
     )
@@ -41,252 +55,91 @@ def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(prompts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store of a sweep on two workers that nobody disturbs."""
+    """The store of a sweep in this process, with the threads that a worker has."""
     store = tmp_path_factory.mktemp("undisturbed")
-    with sweeping(prompts, store, "--workers", "2") as process:
-        _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
+    swept_here(prompts, store)
     return store
 
 
-@contextmanager
-def sweeping(prompts: Path, store: Path, *options: str) -> Iterator[subprocess.Popen]:
-    """The command, in a group of processes of its own."""
-    command = [BIN / "flowglass", "sweep", "--model", "tiny-llama", *FEW_ROWS]
-    command += ["--data", prompts, "--store", store, *options]
-    process = subprocess.Popen(
-        command, start_new_session=True, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+def swept_here(prompts: Path, store: Path) -> None:
+    """The sweep of the command, to its end."""
+    options = dict(model="tiny-llama", data=str(prompts), neurons=0, project="none")
+    engine = LocalEngine(Workbench(threads=max(1, n_cores() // 2)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus, "SHARD_PROMPTS", SHARD_PROMPTS)
+        run = sweep_on(engine, {**all_options(options), "store": store}, Silent())
+    assert run.status == "complete"
 
 
-def wait_for_shards(process: subprocess.Popen, store: Path, n: int) -> None:
-    """Until so many are committed, or the process has ended."""
-    while process.poll() is None and len(commits(store)) < n:
-        time.sleep(0.05)
-
-
-def commits(store: Path) -> list[Path]:
-    return list(store.glob("runs/*/commits/*.json"))
-
-
-def workers_at_work(process: subprocess.Popen) -> list[int]:
-    """Process ids of the workers below a command."""
-    pids = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
-    return [
-        pid
-        for pid in pids
-        if status_of(pid)[1:] == [str(process.pid)]
-        and "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
-    ]
-
-
-def status_of(pid: int) -> list[str]:
-    """The state of a process and its parent; nothing if it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
-    except OSError:
-        return []
-
-
-def test_killed_workers_lose_and_double_nothing(
+def test_a_sweep_that_is_disturbed_has_the_rows_of_any_other(
     prompts: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    """kill -9 of a random worker, again and again: the rows are those of an undisturbed
-    sweep, and nothing is left that says otherwise."""
+    """The same command goes on each time, in the end without workers; nothing is lost
+    and nothing is there twice."""
+    for end, code in ENDS:
+        ends_at_once(end, code, prompts, tmp_path)
+    ends_after_the_shards_in_work(prompts, tmp_path)
+    swept_here(prompts, tmp_path)
+    assert_same_rows(tmp_path, undisturbed)
+    assert not attempts(tmp_path)
+
+
+def kill_workers_then_all(process: subprocess.Popen, store: Path) -> None:
+    """kill -9 of a random worker, again and again, while shards are in work; then of
+    the command, and its scheduler with it."""
     rng = random.Random(1)
-    killed = 0
-    with sweeping(prompts, tmp_path, "--workers", "2") as process:
-        for _ in range(KILLS):
-            before = len(commits(tmp_path))
-            wait_for_shards(process, tmp_path, before + (killed > 0))
-            while process.poll() is None and not list(
-                tmp_path.glob("runs/*/suspects/*")
-            ):
-                time.sleep(0.05)
-            time.sleep(rng.uniform(0, 1))
-            if process.poll() is None and (there := workers_at_work(process)):
-                os.kill(rng.choice(there), signal.SIGKILL)
-                killed += 1
-        _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    assert killed >= min(KILLS, 3)
-    assert said.count("it is replaced") >= 1
-    assert_same_rows(tmp_path, undisturbed)
-    assert not list(tmp_path.glob("runs/*/suspects/*"))
+    for _ in range(KILLS):
+        wait_for_shards(process, store, len(commits(store)) + 1)
+        while not attempts(store):
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.2))
+        os.kill(rng.choice(workers_of(process)), signal.SIGKILL)
+    wait_for_shards(process, store, len(commits(store)) + 1)
+    process.kill()
 
 
-def test_a_command_that_ends_at_once_is_resumed(
-    prompts: Path, undisturbed: Path, tmp_path: Path
+def interrupt_twice(process: subprocess.Popen, store: Path) -> None:
+    """As Ctrl-C in a terminal, which all processes get."""
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.2)
+
+
+ENDS = [(kill_workers_then_all, -signal.SIGKILL)]
+if os.environ.get("FLOWGLASS_SOAK"):  # the second signal has a test of its own
+    ENDS += [(interrupt_twice, 128 + signal.SIGINT)]
+
+
+def ends_at_once(
+    end: Callable[[subprocess.Popen, Path], None], code: int, prompts: Path, store: Path
 ) -> None:
-    """Killed, so that its scheduler dies with it; by a second Ctrl-C. No worker stays,
-    nothing that is committed is lost, and the same command goes on."""
+    """Within seconds, no worker stays, and what is committed does."""
+    before = len(commits(store))
+    with sweeping(prompts, store, *TWO) as process:
+        wait_for_shards(process, store, before + 1)
+        workers = workers_of(process)
+        assert len(workers) == 2
+        end(process, store)
+        process.communicate(timeout=10)
+        wait_for_death(workers)
+    assert process.returncode == code
+    assert before < len(commits(store)) < N_SHARDS
 
-    def kill(process: subprocess.Popen) -> None:
-        process.kill()
 
-    def interrupt_twice(process: subprocess.Popen) -> None:
-        for _ in range(2):
-            os.killpg(process.pid, signal.SIGINT)
-            time.sleep(0.2)
-
-    for end, code in ((kill, -signal.SIGKILL), (interrupt_twice, 130)):
-        before = len(commits(tmp_path))
-        with sweeping(prompts, tmp_path, "--workers", "2") as process:
-            wait_for_shards(process, tmp_path, before + 1)
-            workers = workers_at_work(process)
-            assert len(workers) == 2
-            end(process)
-            process.communicate(timeout=10)
-            wait_for_death(workers)
-        assert process.returncode == code
-        assert len(commits(tmp_path)) > before
-    with sweeping(prompts, tmp_path, "--workers", "2") as process:
-        _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
+def ends_after_the_shards_in_work(prompts: Path, store: Path) -> None:
+    """One Ctrl-C: it says how to end at once, and leaves no mark of any attempt; that
+    workers end is no news."""
+    before = len(commits(store))
+    with sweeping(prompts, store, *TWO) as process:
+        wait_for_shards(process, store, before + 1)
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT, said
     assert "are stored already" in said
-    assert_same_rows(tmp_path, undisturbed)
-
-
-def wait_for_death(pids: list[int]) -> None:
-    deadline = time.monotonic() + 20
-    while any(status_of(pid)[:1] not in ([], ["Z"]) for pid in pids):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-@contextmanager
-def scheduler_and_worker(port: int) -> Iterator[list[subprocess.Popen]]:
-    """A cluster that somebody has started."""
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    address = f"tcp://127.0.0.1:{port}"
-    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    dask += ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", address]
-    worker += ["--nthreads", "1", "--no-dashboard"]
-    processes = [subprocess.Popen(dask, **quiet), subprocess.Popen(worker, **quiet)]
-    try:
-        yield processes
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-        for process in processes:
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def test_a_vanished_scheduler_is_told(prompts: Path, tmp_path: Path) -> None:
-    """One line, exit code 2; what is committed stays."""
-    port = 20000 + os.getpid() % 20000
-    options = ("--scheduler", f"tcp://127.0.0.1:{port}")
-    with (
-        scheduler_and_worker(port) as cluster,
-        sweeping(prompts, tmp_path, *options) as process,
-    ):
-        wait_for_shards(process, tmp_path, 2)
-        cluster[0].kill()
-        _, said = process.communicate(timeout=120)
-    assert process.returncode == 2, said
-    assert said.splitlines()[-1].startswith("error: the scheduler does not answer")
-    assert "Traceback" not in said
-    assert 2 <= len(commits(tmp_path)) < 8
-
-
-@pytest.mark.parametrize(
-    ("sent", "options"), [(signal.SIGINT, ("--workers", "2")), (signal.SIGTERM, ())]
-)
-def test_a_signal_ends_a_sweep_after_the_shards_in_work(
-    sent: signal.Signals, options: tuple[str, ...], prompts: Path, tmp_path: Path
-) -> None:
-    """As Ctrl-C in a terminal, which all processes get; it says how to go on."""
-    with sweeping(prompts, tmp_path, *options) as process:
-        wait_for_shards(process, tmp_path, 1)
-        if sent == signal.SIGINT:
-            os.killpg(process.pid, sent)
-        else:
-            process.send_signal(sent)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 128 + sent
     assert "once more to stop at once" in said
+    assert "the same command goes on" in said
+    assert "it is replaced" not in said
     assert "Traceback" not in said
-    assert 1 <= len(commits(tmp_path)) <= 4
-    assert not list(tmp_path.glob("runs/*/suspects/*"))
-    assert not list(tmp_path.glob("runs/*/tmp/*"))
-
-
-def test_workers_and_one_process_agree(
-    prompts: Path, undisturbed: Path, tmp_path: Path
-) -> None:
-    """Within a rounding step: they may use other numbers of threads."""
-    sweep(
-        model="tiny-llama", data=str(prompts), store=tmp_path, neurons=0, project="none"
-    )
-    for table, columns in {
-        "edges": "prompt_id, layer, query, key, kind, head, contribution",
-        "importance": "prompt_id, target, layer, component, index, contribution",
-    }.items():
-        with open_store(tmp_path) as one, open_store(undisturbed) as other:
-            query = f"select {columns} from {table} order by all"
-            found, due = one.table(query), other.table(query)
-        # Parts at the cutoff may be in one of them alone.
-        assert abs(found.num_rows - due.num_rows) <= 1e-4 * due.num_rows
-        if found.num_rows == due.num_rows:
-            assert found.drop(["contribution"]) == due.drop(["contribution"])
-            np.testing.assert_allclose(
-                found["contribution"], due["contribution"], rtol=2**-6
-            )
-
-
-@pytest.fixture
-def poisoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
-    return save_poisoned(tmp_path / "poisoned")
-
-
-def test_a_prompt_that_kills_its_worker_is_found(
-    poisoned: Path, tmp_path: Path
-) -> None:
-    """It alone is in quarantine; the rows of all others are there."""
-    texts = [p.text for p in sample("ioi", "held-out", 60)]
-    texts[50], texts[20] = DEADLY, FAILING
-    (tmp_path / "p.jsonl").write_text("\n".join(json.dumps({"text": t}) for t in texts))
-    command = [BIN / "flowglass", "sweep", "--model", poisoned, *FEW_ROWS]
-    command += ["--trust-remote-code", "--data", tmp_path / "p.jsonl"]
-    command += ["--store", tmp_path / "s", "--workers", "2"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    assert ended.returncode == 0, ended.stderr
-    found = {r["prompt_id"]: r for r in rows(tmp_path / "s", "quarantine").to_pylist()}
-    assert found.keys() == {20, 50}
-    assert found[50]["reason"].startswith("killed its process: 2 times")
-    assert found[20]["reason"] == (
-        "failed: RuntimeError: this prompt is too much for me"
-    )
-    assert found[50]["text"] == DEADLY
-    assert rows(tmp_path / "s", "prompts").num_rows == 58
-    assert "2 quarantined" in ended.stdout
-
-
-def test_what_cannot_be_a_cluster_is_said(prompts: Path, tmp_path: Path) -> None:
-    """Before anything is loaded."""
-
-    def refused(error: type[Exception], **options: object) -> str:
-        with pytest.raises(error) as refusal:
-            sweep(**{"model": "tiny-llama", **options}, data="ioi", store=tmp_path)  # type: ignore[arg-type]
-        return str(refusal.value)
-
-    assert "at least 1" in refused(PlanError, workers=0)
-    assert "give one" in refused(PlanError, workers=1, scheduler="tcp://x:1")
-    assert "by themselves" in refused(PlanError, model=tiny_llama(), workers=1)
-    assert "no scheduler answers at tcp://127.0.0.1:9" in refused(
-        ClusterError, scheduler="tcp://127.0.0.1:9"
-    )
-    assert "no scheduler answers at nonsense" in refused(
-        ClusterError, scheduler="nonsense"
-    )
+    assert before < len(commits(store)) <= before + 6  # two in work, four behind them
+    assert not attempts(store)
+    assert not list(store.glob("runs/*/tmp/*"))

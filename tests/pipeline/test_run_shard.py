@@ -131,6 +131,19 @@ def quarantined(rows: ShardRows) -> dict[int, str]:
     return {row["prompt_id"]: row["reason"] for row in found}
 
 
+def test_another_number_of_threads_makes_no_difference_but_rounding(
+    undisturbed: ShardRows, again: Callable[[], ShardRows]
+) -> None:
+    """They add up in another order: as where a sweep goes on with workers."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 2)
+    try:
+        found = again()
+    finally:
+        torch.set_num_threads(before)
+    assert_close(found, undisturbed)
+
+
 @pytest.mark.parametrize(
     ("error", "most"),
     [*((error, 2) for error in NO_MEMORY), (NO_MEMORY[0], 1)],

@@ -1,4 +1,4 @@
-"""docs/sql.md: the parts of it that follow from the schema, the helpers and itself.
+"""docs/sql.md: the parts of it that follow from schema, helpers and questions.
 
 `make docs` writes them anew between the page's marks; a test holds that they are up to
 date. All else on the page is written by hand.
@@ -7,36 +7,26 @@ date. All else on the page is written by hand.
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from flowglass.store import Store, open_store
-from flowglass.store.run import RunWriter
-from flowglass.store.schema import RUNS, TABLES, Table
+from flowglass.store.questions import questions
+from flowglass.store.schema import RUNS, TABLES
 from flowglass.store.sql_helpers import HELPERS
-
-from .builders import make_plan
+from flowglass.store.vocabulary import Source, vocabulary
 
 PAGE = Path(__file__).parents[2] / "docs" / "sql.md"
-
-OWNERS = {
-    "run_id": "the run the row belongs to",
-    "model_hash": "the model, as `runs` has it",
-}
-"""What leads a table's rows and stands in no schema."""
 
 
 def page(text: str) -> str:
     """The page with its made parts as they should be."""
-    with tempfile.TemporaryDirectory() as folder:
-        RunWriter(folder, make_plan())
-        with open_store(folder) as store:
-            made = {
-                "questions": "".join(questions(text)),
-                "tables": "".join(tables(store)),
-                "helpers": "".join(helpers(store)),
-            }
+    sources = {source.name: source for source in vocabulary()}
+    made = {
+        "questions": "".join(links()),
+        "worked": "".join(worked()),
+        "tables": "".join(tables(sources)),
+        "helpers": "".join(helpers(sources)),
+    }
     for name, content in made.items():
         mark, end = f"<!-- {name}: made by `make docs` -->\n", "<!-- end -->\n"
         before, _, rest = text.partition(mark)
@@ -56,45 +46,44 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def questions(text: str) -> Iterator[str]:
+def links() -> Iterator[str]:
     """Links to the questions, a line each."""
-    for question in asked(text):
-        yield f"- [{question}](#{anchor(question)})\n"
+    for question in questions():
+        yield f"- [{question.text}](#{anchor(question.text)})\n"
 
 
-def tables(store: Store) -> Iterator[str]:
+def worked() -> Iterator[str]:
+    """Every question with its query."""
+    for question in questions():
+        yield f"### {question.text}\n\n{question.doc}\n\n"
+        yield f"```sql\n{question.sql}\n```\n\n"
+
+
+def tables(sources: dict[str, Source]) -> Iterator[str]:
     """Every table with its columns, as the views show them."""
     yield "| table | what it holds |\n|---|---|\n"
-    for table in (RUNS, *TABLES.values()):
-        yield f"| [`{table.name}`](#{table.name}) | {table.doc} |\n"
-    for table in (RUNS, *TABLES.values()):
-        yield f"\n### {table.name}\n\n{table.doc}\n\n"
-        yield from columns(store, table.name, OWNERS | docs_of(table))
+    for name in (RUNS.name, *TABLES):
+        yield f"| [`{name}`](#{name}) | {sources[name].doc} |\n"
+    for name in (RUNS.name, *TABLES):
+        yield f"\n### {name}\n\n{sources[name].doc}\n\n"
+        yield from columns(sources[name])
 
 
-def docs_of(table: Table) -> dict[str, str]:
-    return {column.name: column.doc for column in table.columns}
-
-
-def helpers(store: Store) -> Iterator[str]:
+def helpers(sources: dict[str, Source]) -> Iterator[str]:
     """Every helper with its columns."""
-    for helper in HELPERS.values():
-        yield f"### {helper.name}\n\n`from {helper.call}`\n\n{helper.doc}\n\n"
-        arguments = re.sub(r"at_\w+", "0", helper.parameters)
-        call = f"{helper.name}({arguments})" if helper.parameters else helper.name
-        names = store.sql(f"from {call}").columns
-        docs = {name: helper.column_doc(name) for name in names}
-        yield from columns(store, call, docs)
+    for name in HELPERS:
+        source = sources[name]
+        yield f"### {name}\n\n`from {source.call}`\n\n{source.doc}\n\n"
+        yield from columns(source)
         yield "\n"
 
 
-def columns(store: Store, source: str, docs: Mapping[str, str]) -> Iterator[str]:
+def columns(source: Source) -> Iterator[str]:
     """A row for each column of a source: name, type in SQL, meaning."""
-    relation = store.sql(f"from {source}")
     yield "| column | type | meaning |\n|---|---|---|\n"
-    for name, type in zip(relation.columns, relation.types, strict=True):
-        said = docs[name].replace("|", r"\|")
-        yield f"| `{name}` | {type} | {said} |\n"
+    for word in source.columns:
+        said = word.doc.replace("|", r"\|")
+        yield f"| `{word.name}` | {word.type} | {said} |\n"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import product
 from math import sqrt
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from flowglass.store.certainty import (
     RankingCertainty,
     TooFewPrompts,
     contributions,
-    drawn_deviations,
     final_means,
     first,
     interval,
@@ -25,6 +23,7 @@ from flowglass.store.certainty import (
     said,
 )
 from flowglass.store.plan import Plan
+from flowglass.store.resampling import drawn_deviations
 from flowglass.store.rollup import component_stats
 from flowglass.store.run import RunWriter
 
@@ -236,40 +235,6 @@ def test_more_heads_asked_for_than_there_are(tmp_path: Path) -> None:
     made_up(tmp_path, n_done=50, n_planned=600)
     now = found(tmp_path)
     assert (len(now.heads), now.expected_to_stay, now.least_to_stay) == (6, 6.0, 6)
-
-
-def test_deviations_are_those_of_every_possible_draw() -> None:
-    """Of four prompts there are 256 draws; drawn often, each comes up as often."""
-    x = np.array([[0.0, 1.0], [0.5, 1.5], [0.25, 0.25], [1.0, 0.0]])
-    t = np.array([1, 3, 1, 2])
-    draws = [list(draw) for draw in product(range(4), repeat=4)]
-    due = np.array([x[d].sum(axis=0) / t[d].sum() for d in draws])
-    due = (due - x.sum(axis=0) / t.sum()) * sqrt(4 / 3 * 4 / 9)
-    drawn = drawn_deviations(
-        x, t, n_prompts=9, resamples=100_000, chance=np.random.default_rng(0)
-    )
-    assert drawn.mean(axis=0) == pytest.approx(due.mean(axis=0), abs=2e-3)
-    assert drawn.std(axis=0) == pytest.approx(due.std(axis=0), rel=0.01)
-    for share in (0.1, 0.5, 0.9):
-        at = np.quantile(due, share, axis=0)
-        below = (drawn <= at + 1e-6).mean(axis=0)
-        assert below == pytest.approx((due <= at + 1e-6).mean(axis=0), abs=0.01)
-
-
-def test_targets_of_a_prompt_are_drawn_together() -> None:
-    """The same target thrice in each prompt says no more than once."""
-    x = np.random.default_rng(0).random((40, 5))
-    once, thrice = (
-        drawn_deviations(
-            n * x,
-            np.full(40, n),
-            n_prompts=40,
-            resamples=50,
-            chance=np.random.default_rng(1),
-        )
-        for n in (1, 3)
-    )
-    assert once == pytest.approx(thrice, abs=1e-6)
 
 
 @pytest.mark.parametrize("n_done", [40, 150, 360])

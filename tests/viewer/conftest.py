@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,12 +64,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def viewer(store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of `flowglass view`, running on the made-up store."""
+@contextmanager
+def served(path: Path, log: Path, program: str = FLOWGLASS) -> Iterator[str]:
+    """The address of `flowglass view`, running on a store; nothing fails in it."""
     port = free_port()
-    command = [sys.executable, "-c", FLOWGLASS, "view", str(store_path)]
-    log = tmp_path_factory.mktemp("log") / "viewer.log"
+    command = [sys.executable, "-c", program, "view", str(path)]
     with log.open("w") as output:
         process = subprocess.Popen(
             [*command, "--no-browser", "--port", str(port)],
@@ -82,6 +82,38 @@ def viewer(store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         finally:
             process.terminate()
             process.wait(10)
+        assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture(scope="session")
+def viewer(store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a viewer of the made-up store."""
+    with served(store_path, tmp_path_factory.mktemp("log") / "viewer.log") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def demo_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store as `make demo` makes it, with few prompts."""
+    from flowglass.pipeline import sweep
+
+    root = tmp_path_factory.mktemp("demo") / "runs"
+    sweep(
+        model="tiny-gpt2",
+        data="ioi",
+        limit=8,
+        targets="answer",
+        tensors="dense",
+        store=root,
+    )
+    return root
+
+
+@pytest.fixture(scope="session")
+def demo(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a viewer of the demo's store."""
+    with served(demo_path, tmp_path_factory.mktemp("log") / "demo.log") as address:
+        yield address
 
 
 def wait_until_served(

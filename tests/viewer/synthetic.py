@@ -90,7 +90,7 @@ def plan_of(run_id: str, shape: Shape, *, n_prompts: int, n_shards: int) -> Plan
 
 
 def write_run(
-    root: Path,
+    root: str | Path,
     run_id: str,
     prompts: Sequence[MadeUpPrompt],
     shape: Shape,

@@ -1,6 +1,8 @@
 """A session without a browser: the Selection leads, the pages follow."""
 
+import csv
 import gc
+import io
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -8,12 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import panel as pn
+import pyarrow.parquet as pq
 import pytest
 
 from flowglass.store import open_store
+from flowglass.store.queries import PROMPT_COLUMNS
 from flowglass.store.run import RunWriter
 from flowglass.store.store import Store
 from flowglass.viewer.app import App
+from flowglass.viewer.downloads import DownloadMenu, file_of
 from flowglass.viewer.prompts_page import PAGE_SIZE
 from flowglass.viewer.pulse import Pulse
 
@@ -74,17 +79,17 @@ def tick_until(app: App, came: Callable[[], bool]) -> None:
 
 def listed(app: App) -> list[str]:
     """The texts of the listed prompts."""
-    return [row[1] for row in app._prompts._table.rows]
+    return [row[1] for row in app._front.prompts._table.rows]
 
 
 def test_the_front_page_lists_the_newest_run(store: Store) -> None:
     """Newest first, and its first page of prompts."""
     app = app_on(store)
 
-    assert [row[0] for row in app._runs.root.rows] == [TINY, PARALLEL]
-    assert app._runs.root.current == 0
+    assert [row[0] for row in app._front.runs.root.rows] == [TINY, PARALLEL]
+    assert app._front.runs.root.current == 0
     assert len(listed(app)) == PAGE_SIZE
-    assert app._front.visible
+    assert app._front.root.visible
     assert not app._prediction.root.visible
 
 
@@ -92,33 +97,72 @@ def test_search_filters_and_sorting_narrow_the_list(store: Store) -> None:
     """Widgets write the Selection, and a new filter starts at page 1."""
     app = app_on(store, "?page=2")
 
-    app._prompts._search.value = "capital OF"
+    app._front.prompts._search.value = "capital OF"
 
     assert app.selection.page == 1
     assert app.selection.search == "capital OF"
     assert len(listed(app)) == 13
     assert all("capital of" in text for text in listed(app))
 
-    app._prompts._table._handle_msg({"sort": "-predicted_prob"})
+    app._front.prompts._table._handle_msg({"sort": "-predicted_prob"})
 
-    column = [float(row[6].removesuffix(" %")) for row in app._prompts._table.rows]
+    column = [
+        float(row[6].removesuffix(" %")) for row in app._front.prompts._table.rows
+    ]
     assert column == sorted(column, reverse=True)
+
+
+def taken(menu: DownloadMenu, kind: str) -> bytes:
+    """The file that a download would save."""
+    return file_of(menu.extract(), kind)
+
+
+def test_the_listed_prompts_can_be_taken_away(store: Store) -> None:
+    """All that pass the filters, in the list's order, on whatever page it is; and the
+    query finds the same."""
+    app = app_on(store, f"?run={TINY}&search=e&dataset=facts&sort=-predicted_prob")
+    menu = app._front.prompts.menu
+
+    saved = pq.read_table(io.BytesIO(taken(menu, "parquet")))
+
+    assert saved["text"].to_pylist() == listed(app)
+    assert saved.num_rows == 13
+    assert tuple(saved.column_names) == PROMPT_COLUMNS
+    assert saved.equals(store.table(menu.sql))
+    assert len(taken(menu, "csv").splitlines()) == 14
+
+    app.selection.param.update(search="", dataset="")
+
+    assert store.table(menu.sql).num_rows == 40
+    assert "facts" not in menu.sql
+
+
+def test_the_runs_can_be_taken_away(store: Store) -> None:
+    """With all that is known of them; a CSV has lists as JSON."""
+    menu = app_on(store)._front.menu
+
+    saved = pq.read_table(io.BytesIO(taken(menu, "parquet")))
+    (_, *lines) = csv.reader(taken(menu, "csv").decode().splitlines())
+
+    assert saved["run_id"].to_pylist() == [TINY, PARALLEL]
+    assert saved.equals(store.table(menu.sql))
+    assert '["ioi", "facts", "stories"]' in lines[0]
 
 
 def test_a_row_opens_its_prediction_and_the_trail_leads_back(store: Store) -> None:
     """The list is as it was left."""
     app = app_on(store, "?dataset=facts&page=1")
 
-    app._prompts._table._handle_msg({"open": 2})
+    app._front.prompts._table._handle_msg({"open": 2})
 
     assert app.selection.prompt == 7
     assert app._prediction.root.visible
-    assert not app._front.visible
+    assert not app._front.root.visible
     assert app._prediction._graph.tokens[1:3] == ["·The", "·capital"]
 
     app._trail._handle_msg({"open": 1})
 
-    assert app._front.visible
+    assert app._front.root.visible
     assert app.selection.dataset == "facts"
     assert app.selection.prompt is None
 
@@ -139,7 +183,7 @@ def test_an_address_replaces_the_filters_of_another(store: Store) -> None:
 def test_an_unknown_sort_column_in_a_link_is_ignored(store: Store) -> None:
     """A column that does not exist never reaches the store."""
     app = app_on(store, "?sort=prompt_id;drop")
-    assert app._prompts._table.sort == ""
+    assert app._front.prompts._table.sort == ""
     assert len(listed(app)) == PAGE_SIZE
 
 
@@ -147,7 +191,7 @@ def test_a_page_past_the_end_is_the_last_page(store: Store) -> None:
     """A link to a page that is no more shows the last one."""
     app = app_on(store, "?page=99")
     assert len(listed(app)) == 40 - PAGE_SIZE
-    assert app._prompts._pager.value == 1
+    assert app._front.prompts._pager.value == 1
 
 
 def test_prompts_and_runs_that_do_not_exist_say_so(store: Store) -> None:
@@ -157,8 +201,8 @@ def test_prompts_and_runs_that_do_not_exist_say_so(store: Store) -> None:
     assert not app._prediction._body.visible
 
     app = app_on(store, "?run=<b>gone</b>")
-    assert "no run <code>&lt;b&gt;gone" in app._note.object
-    assert not app._prompts.root.visible
+    assert "no run <code>&lt;b&gt;gone" in app._front.note.object
+    assert not app._front.prompts.root.visible
 
 
 def test_any_token_can_be_the_target(store: Store) -> None:
@@ -212,13 +256,13 @@ def test_new_commits_appear_by_themselves(tmp_path: Path) -> None:
     writer = RunWriter(tmp_path / "runs", plan)
     with opened(tmp_path / "runs") as store:
         app = app_on(store)
-        assert "no finished prompts yet" in app._note.object
-        assert not app._prompts.root.visible
+        assert "no finished prompts yet" in app._front.note.object
+        assert not app._front.prompts.root.visible
 
         for shard, prompt in enumerate(prompts):
             commit_shard(writer, shard, [prompt], Shape())
             tick_until(app, lambda n=shard + 1: len(listed(app)) == n)
-        assert not app._note.visible
+        assert not app._front.note.visible
 
 
 def test_a_run_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
@@ -227,43 +271,43 @@ def test_a_run_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", "going", prompts, Shape(), per_shard=2, unfinished=1)
     with opened(tmp_path / "runs") as store:
         app = app_on(store)
-        cells = app._runs.root.rows[0]
+        cells = app._front.runs.root.rows[0]
         assert cells[3] == "6 / 8"
         assert cells[6] == "running"
         assert cells[7].endswith(" left")
-        assert app._runs.root.shares == [{"3": 0.75}]
+        assert app._front.runs.root.shares == [{"3": 0.75}]
 
-        app._runs.tick(app._pulse.runs, now=time.time() + 720)
+        app._front.runs.tick(app._pulse.runs, now=time.time() + 720)
 
-        assert app._runs.root.rows[0][6:8] == ["partial", "no shard for 12 min"]
+        assert app._front.runs.root.rows[0][6:8] == ["partial", "no shard for 12 min"]
 
 
 def test_the_map_shows_what_the_store_counts(store: Store) -> None:
     """A cell for each head and FFN, before there are numbers too."""
     app = app_on(store)
-    data = app._map._cells.data
+    data = app._front.map._map._cells.data
     assert len(data["x"]) == 4 * 5
-    assert set(data["share"]) == {"no targets yet"}
+    assert set(data["value"]) == {"no targets yet"}
 
-    tick_until(app, lambda: "40 targets" in app._map._note.object)
+    tick_until(app, lambda: "40 targets" in app._front.map._note.object)
 
     counted = store.activation_frequency(TINY).to_pylist()
-    data = app._map._cells.data
-    assert data["share"] == [f"{100 * row['share']:.1f} %" for row in counted]
+    data = app._front.map._map._cells.data
+    assert data["value"] == [f"{100 * row['share']:.1f} %" for row in counted]
     assert data["name"][-2:] == ["Layer 3 · head 3", "Layer 3 · FFN"]
-    assert "40 targets, all prompts" in app._map._note.object
+    assert "40 targets, all prompts" in app._front.map._note.object
 
 
 def test_the_map_is_of_the_run_that_is_chosen(store: Store) -> None:
     """Another shape, another frame, and nothing of the first run in between."""
     app = app_on(store)
-    tick_until(app, lambda: "40 targets" in app._map._note.object)
+    tick_until(app, lambda: "40 targets" in app._front.map._note.object)
 
     app.selection.run = PARALLEL
 
-    assert "40 targets" not in app._map._note.object
-    assert len(app._map._cells.data["x"]) == 2 * 5
-    tick_until(app, lambda: "3 targets" in app._map._note.object)
+    assert "40 targets" not in app._front.map._note.object
+    assert len(app._front.map._map._cells.data["x"]) == 2 * 5
+    tick_until(app, lambda: "3 targets" in app._front.map._note.object)
 
 
 @pytest.mark.parametrize(("cutoff", "said"), [(0.05, "threshold 0.08"), (0.09, None)])
@@ -274,10 +318,10 @@ def test_the_map_counts_where_the_run_can(
     write_run(tmp_path / "runs", "coarse", [make_prompt(0)], Shape(cutoff=cutoff))
     with opened(tmp_path / "runs") as store:
         app = app_on(store)
-        assert app._map.root.visible is (said is not None)
+        assert app._front.map.root.visible is (said is not None)
         if said is not None:
-            tick_until(app, lambda: "1 target, all" in app._map._note.object)
-            assert said in app._map._note.object
+            tick_until(app, lambda: "1 target, all" in app._front.map._note.object)
+            assert said in app._front.map._note.object
 
 
 def test_a_closed_session_leaves_nothing_behind(store: Store) -> None:

@@ -32,7 +32,7 @@ class Tab:
         page.on("console", self._heard)
 
     def _heard(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
+        if message.type in ("error", "warning"):
             self.errors.append(message.text)
 
     def load(self, query: str) -> None:
@@ -242,8 +242,10 @@ def shades(page: Page) -> list[str]:
     layer = graph_of(page).evaluate(
         """e => {
             const canvas = e.querySelector('canvas')
-            const ink = canvas.getContext('2d')
-            return [...ink.getImageData(canvas.width - 4, 80, 1, 1).data]
+            const copy = document.createElement('canvas')
+            const ink = copy.getContext('2d', { willReadFrequently: true })
+            ink.drawImage(canvas, 4 - canvas.width, -80)
+            return [...ink.getImageData(0, 0, 1, 1).data]
         }"""
     )
     return ["dark" if sum(c[:3]) < 3 * 128 else "light" for c in (ground, layer)]

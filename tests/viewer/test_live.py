@@ -84,9 +84,9 @@ def share_at(page: Page, layer: int, head: int) -> float:
     found = page.evaluate(
         """([layer, head]) => {
             const plot = Bokeh.documents[0].get_model_by_name("activation-map")
-            const { x, y, share } = plot.renderers[0].data_source.data
+            const { x, y, value } = plot.renderers[0].data_source.data
             const at = [...x].findIndex((_, i) => x[i] === head && y[i] === layer)
-            return share[at]
+            return value[at]
         }""",
         [layer, head],
     )

@@ -100,19 +100,3 @@ def test_a_table_can_be_taken_away(
     assert download.value.suggested_filename.endswith(".csv")
     assert len(saved.read_text().splitlines()) == rows + 1
     expect(menu).to_have_attribute("aria-expanded", "false")
-
-
-def test_other_peoples_tokens_are_text(opened: Tab) -> None:
-    """A token that is a tag shows as its letters, and is none."""
-    page = visit(opened, "prompt=2")
-    token = page.get_by_test_id("token-strip").get_by_text("<b>saw</b>")
-    expect(token).to_be_visible()
-    token.hover()
-    expect(page.get_by_test_id("token-told")).to_contain_text("<b>saw</b>")
-    position = (token.get_attribute("data-testid") or "").removeprefix("token-")
-
-    page = visit(opened, f"prompt=2&selected=ffn-1-{position}")
-
-    panel = page.get_by_role("region", name="What is chosen")
-    expect(panel).to_contain_text("<b>saw</b>")
-    assert panel.locator("b").count() == 0

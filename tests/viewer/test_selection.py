@@ -21,6 +21,9 @@ SELECTIONS = st.fixed_dictionaries(
         "strongest": st.none() | st.integers(1, 10**5),
         "layers": st.sampled_from(["", "0-11"]),
         "positions": st.sampled_from(["", "3-40"]),
+        "view": st.sampled_from(["", "routes"]),
+        "tau": st.sampled_from([0.01, 0.08]),
+        "least": st.floats(0, 1),
         "search": st.text(max_size=20),
         "dataset": st.text(max_size=20),
         "category": st.text(max_size=20),
@@ -39,7 +42,8 @@ def test_a_query_string_carries_every_selection(values: dict[str, object]) -> No
 
     here.load(there.query())
 
-    assert {key: getattr(here, key) for key in KEYS} == values
+    unsaid = {key: Selection.param[key].default for key in KEYS}
+    assert {key: getattr(here, key) for key in KEYS} == unsaid | values
 
 
 def test_the_default_selection_leaves_the_address_clean() -> None:

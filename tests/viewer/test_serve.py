@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from bokeh.document import Document
 from bokeh.models import ImportedStyleSheet
+from panel.io.server import get_server
 from panel.io.state import set_curdoc
 
 from flowglass.store import open_store
@@ -17,7 +18,7 @@ from flowglass.viewer.address import allowed_origins, check_free
 from flowglass.viewer.cli import view
 from flowglass.viewer.errors import ViewError
 from flowglass.viewer.pulse import Pulse
-from flowglass.viewer.serve import session
+from flowglass.viewer.serve import PATIENCE, session
 
 
 def test_a_port_in_use_is_refused_in_one_line() -> None:
@@ -81,6 +82,13 @@ def test_a_session_made_anew_stays_on_this_machine(store_path: Path) -> None:
 
     assert sheets
     assert not [url for url in sheets if url.startswith("http")]
+
+
+def test_a_slow_browser_keeps_its_session() -> None:
+    """A minute, where Bokeh alone would wait for 15 seconds."""
+    server = get_server(Document, port=0, **PATIENCE)
+    server.stop()
+    assert server._tornado._unused_session_lifetime_milliseconds == 60_000
 
 
 def test_every_page_carries_the_security_policy(viewer: str) -> None:

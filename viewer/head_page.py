@@ -1,0 +1,150 @@
+"""One head over a run: its roles, where it looks, when it matters, what it writes."""
+
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from flowglass.store import head_queries as ask
+from flowglass.store import write_queries
+
+from . import head_sections as words
+from .component_plots import share_bars, spreads
+from .downloads import Extract
+from .prediction import Row
+from .sections import Heading, Note
+from .sheets_page import WIDTH, SheetsPage
+
+N_EXAMPLES = 12
+CHOOSE = "Choose a head: click a cell of the map on the page `Components`."
+
+
+class HeadPage(SheetsPage):
+    """The head that `layer` and `head` of the Selection name."""
+
+    followed = ("layer", "head", "role", "tau")
+
+    def columns(self) -> tuple[list[Any], list[Any]]:
+        self._roles = self.sheet("Roles")
+        self._looks = self.sheet()
+        self._importance = self.sheet("Importance by category")
+        self._examples = self.sheet("Examples")
+        self._writes = self.sheet("What it writes")
+        left = [
+            self._roles,
+            self._looks,
+            self.plot("offsets"),
+            self.plot("sources"),
+            self._importance,
+            self.plot("spreads"),
+        ]
+        return left, [self._examples, self._writes]
+
+    def name(self) -> str:
+        layer, head = self._selection.layer, self._selection.head
+        return "" if layer is None or head is None else f"layer {layer} head {head}"
+
+    def choose(self, changes: dict[str, Any]) -> None:
+        """A role is chosen on this page; all else leads away."""
+        if set(changes) == {"role"}:
+            self._selection.role = changes["role"]
+        else:
+            super().choose(changes)
+
+    def fill(self, run: Row) -> str:
+        layer, head = self._selection.layer, self._selection.head
+        if layer is None or head is None:
+            return CHOOSE
+        if layer >= run["n_layers"] or head >= run["n_heads"]:
+            return (
+                f"This model has {run['n_layers']} layers of {run['n_heads']} heads: "
+                f"layer {layer} head {head} is not among them."
+            )
+        wanted = self._selection.role
+        role = wanted if wanted in words.ROLES else ""
+        tau = max(float(self._selection.tau), float(run["cutoff"]))
+        at = {"layer": layer, "head": head}
+        self.title(f"Layer {layer} · head {head}")
+        self._fill_roles(run, at, role)
+        self._fill_looks(run, at)
+        self._fill_importance(run, at, tau)
+        self._fill_examples(run, at, role)
+        self._fill_writes(run, at)
+        return ""
+
+    def _extract(
+        self, run: Row, at: dict[str, int], name: str, table: pa.Table
+    ) -> Extract:
+        """The rows with the call that finds them."""
+        where = f"layer={at['layer']}, head={at['head']}"
+        named = f"{run['run_id']}-layer-{at['layer']}-head-{at['head']}-{name}"
+        call = f"head_queries.{name}(store, {run['run_id']!r}, {where})"
+        if name == "roles":
+            call = f"store.roles({run['run_id']!r}, {where})"
+        return Extract(named, table, words.python(call))
+
+    def _fill_roles(self, run: Row, at: dict[str, int], role: str) -> None:
+        found = self._store.roles(run["run_id"], layer=at["layer"], head=at["head"])
+        rows = found.to_pylist()
+        table = words.roles_table(rows, role, self._extract(run, at, "roles", found))
+        self._roles.fill([table, Note(words.sampled(found, rows))])
+
+    def _fill_looks(self, run: Row, at: dict[str, int]) -> None:
+        run_id = run["run_id"]
+        offsets = ask.offsets(self._store, run_id, **at)
+        sources = ask.source_tokens(self._store, run_id, **at)
+        heading = Heading(
+            "Where it looks",
+            words.LOOKS,
+            self._extract(run, at, "offsets", offsets),
+        )
+        self._looks.fill([heading])
+        draw = partial(share_bars, colour="attn", width=WIDTH)
+        self._drawn["offsets"] = partial(draw, offsets.to_pylist(), name="offsets")
+        self._drawn["sources"] = partial(draw, sources.to_pylist(), name="sources")
+
+    def _fill_importance(self, run: Row, at: dict[str, int], tau: float) -> None:
+        found = ask.importance_by_category(
+            self._store, run["run_id"], layer=at["layer"], index=at["head"], tau=tau
+        )
+        rows = found.to_pylist()
+        extract = self._extract(run, at, "importance_by_category", found)
+        self._importance.fill([words.categories_table(rows, extract, tau=tau)])
+        names = [words.category_named(row) for row in rows]
+        self._drawn["spreads"] = partial(
+            spreads, rows, names, colour="attn", name="spreads", width=WIDTH
+        )
+
+    def _fill_examples(self, run: Row, at: dict[str, int], role: str) -> None:
+        found = ask.examples(
+            self._store, run["run_id"], **at, role=role or None, n=N_EXAMPLES
+        )
+        extract = self._extract(run, at, "examples", found)
+        rows = found.to_pylist()
+        self._examples.fill(
+            [words.head_examples(rows, **at, role=role, extract=extract)]
+        )
+
+    def _fill_writes(self, run: Row, at: dict[str, int]) -> None:
+        of = {"layer": at["layer"], "index": at["head"]}
+        run_id = run["run_id"]
+        said = f"(store, {run_id!r}, 'head', layer={of['layer']}, index={of['index']})"
+        found = write_queries.promoted(self._store, run_id, "head", **of)
+        logits = write_queries.attribution(self._store, run_id, "head", **of)
+        name = f"{run_id}-layer-{of['layer']}-head-{of['index']}"
+        self._writes.fill(
+            [
+                words.meaning_table(
+                    found,
+                    "Promotes and suppresses",
+                    f"{name}-promoted",
+                    call=words.python(f"write_queries.promoted{said}"),
+                    missing=words.NOT_WRITTEN,
+                ),
+                words.attribution_table(
+                    logits,
+                    f"{name}-attribution",
+                    call=words.python(f"write_queries.attribution{said}"),
+                ),
+            ]
+        )

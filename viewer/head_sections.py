@@ -1,0 +1,222 @@
+"""What the head's page says, as sections; no widgets.
+
+Rows are those of `store.roles`, `store.head_queries` and `store.write_queries`.
+"""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+import pyarrow as pa
+
+from .compare_words import MINUS, signed
+from .downloads import Extract
+from .examples import example_of
+from .prediction import Row
+from .sections import Column, Examples, Table
+from .theme import show_whitespace
+
+ROLES = {
+    "previous": "Previous token",
+    "first": "First position (sink)",
+    "self": "Itself",
+    "duplicate": "Earlier same token",
+    "induction": "Induction: behind an earlier same token",
+    "subword": "Earlier piece of the same word",
+    "delimiter": "Delimiter",
+}
+"""The roles of `store.roles`, for people."""
+
+ROLE_HINTS = {
+    "Score": "0: no more than chance; 1: all it brings comes from there",
+    "Share": "Of what it brings to positions, the part from there",
+    "Chance": "The part if it looked at all earlier positions alike",
+}
+
+
+def roles_table(rows: Sequence[Row], chosen: str, extract: Extract) -> Table:
+    """How much the head plays each role; a click shows the evidence."""
+    best = sorted(rows, key=lambda r: -(r["score"] if r["score"] is not None else -9))
+    return Table(
+        "Roles",
+        [
+            Column("Role", width="36%"),
+            Column("Score", "bar", 2, width="24%", hint=ROLE_HINTS["Score"]),
+            Column("95% interval", width="18%", hint="Over prompts"),
+            Column("Share", "percent", hint=ROLE_HINTS["Share"]),
+            Column("Chance", "percent", hint=ROLE_HINTS["Chance"]),
+        ],
+        [
+            [
+                ("▸ " if row["role"] == chosen else "") + ROLES[row["role"]],
+                row["score"],
+                ends(row),
+                row["share"],
+                row["chance"],
+            ]
+            for row in best
+        ],
+        extract,
+        opens=[{"role": "" if r["role"] == chosen else r["role"]} for r in best],
+        empty="No prompt of this run is stored yet.",
+    )
+
+
+LOOKS = (
+    "Share of all that the head brings, by how far back its source is (in tokens), and "
+    "by the kind of token there. `rest` lies below the run's cutoff: it is stored as a "
+    "sum, not by source. Lines are 95% intervals over prompts."
+)
+
+
+def sampled(table: pa.Table, rows: Sequence[Row]) -> str:
+    """Of how much the roles are, and what they mean."""
+    said = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    n, of = int(said["sampled"]), int(said["prompts"])
+    which = f"{n:,} prompts" if n == of else f"a random {n:,} of {of:,} prompts"
+    return (
+        f"Of {which}. A score is how far a head is from chance, 0, to bringing all "
+        "from such sources, 1; a click on a role shows its evidence."
+    )
+
+
+def python(call: str) -> str:
+    """A call, where a query is copied: the answer takes more than one."""
+    return f"-- in Python, with store = open_store(...):\n-- {call}"
+
+
+def ends(row: Row) -> str:
+    """The interval of a score; empty if there is none.
+
+    >>> ends({"low": 0.1234, "high": 0.5})
+    '+0.12 to +0.50'
+    """
+    if row["low"] is None:
+        return ""
+    return f"{row['low']:+.2f} to {row['high']:+.2f}".replace("-", MINUS)
+
+
+def interval(row: Row) -> str:
+    """The interval of a row; empty if there is none.
+
+    >>> interval({"low": 0.1234, "high": 0.5})
+    '+0.123 to +0.5'
+    """
+    if row["low"] is None:
+        return ""
+    return f"{signed(row['low'])} to {signed(row['high'])}"
+
+
+def categories_table(rows: Sequence[Row], extract: Extract, *, tau: float) -> Table:
+    """A component's importance in each dataset and category."""
+    return Table(
+        "Importance by category",
+        [
+            Column("Dataset · category", width="34%"),
+            Column("Mean", "number", width="15%", hint="Over targets, 0 where absent"),
+            Column("95% interval", width="22%", hint="Over prompts"),
+            Column("In route", "percent", hint=f"Share of targets, at tau {tau:g}"),
+            Column("Targets", "number", 0),
+        ],
+        [
+            [
+                category_named(row),
+                row["mean"],
+                "" if row["low"] is None else f"{row['low']:.3g} to {row['high']:.3g}",
+                row["frequency"],
+                row["n_targets"],
+            ]
+            for row in rows
+        ],
+        extract,
+        empty="No prompt of this run has a target yet.",
+        tallest=420,
+    )
+
+
+def category_named(row: Row) -> str:
+    """`ioi · ABB`, or the dataset alone.
+
+    >>> category_named({"dataset": "ioi", "category": None})
+    'ioi'
+    """
+    return " · ".join(str(row[k]) for k in ("dataset", "category") if row[k])
+
+
+def head_examples(
+    rows: Sequence[Row], *, layer: int, head: int, role: str, extract: Extract
+) -> Examples:
+    """Where the head brings most, or where it plays the role most."""
+    caption = "Top examples"
+    if role:
+        caption += f" · {ROLES[role]}"
+    return Examples(
+        caption,
+        [
+            example_of(
+                row,
+                figure=f"contribution {row['contribution']:.3g}",
+                marks={row["query"]: "to", row["key"]: "from"}
+                if row["query"] != row["key"]
+                else {row["query"]: "both"},
+                opens={
+                    "target": row["query"],
+                    "selected": f"attn-{layer}-{row['query']}-{row['key']}",
+                    "head": head,
+                },
+            )
+            for row in rows
+        ],
+        note="Its strongest edge in each prompt: orange reads, green is what is read.",
+        extract=extract if rows else None,
+        empty="No edge of this head of that kind reaches the run's cutoff.",
+    )
+
+
+def meaning_table(
+    table: pa.Table, caption: str, name: str, *, call: str, missing: str
+) -> Table:
+    """Tokens promoted and suppressed most often, of `write_queries.promoted`."""
+    rows = table.to_pylist()
+    sides = [
+        [(show_whitespace(r["token"]), r["n_writes"]) for r in rows if r["sign"] == s]
+        for s in (1, -1)
+    ]
+    n = rows[0]["n_stored"] if rows else 0
+    return Table(
+        f"{caption} · {n:,} writes read" if rows else caption,
+        [
+            Column("Promoted", "token"),
+            Column("Writes", "number", 0, "70px", "among whose top tokens it is"),
+            Column("Suppressed", "token"),
+            Column("Writes", "number", 0, "70px", "among whose top tokens it is"),
+        ],
+        [[*up, *down] for up, down in zip_longest(*sides, fillvalue=(None, None))],
+        Extract(name, table, call) if rows else None,
+        empty=missing,
+        sortable=False,
+        tallest=420,
+    )
+
+
+def attribution_table(table: pa.Table, name: str, *, call: str) -> Table:
+    """What a component adds to logits on average, of `write_queries.attribution`."""
+    rows = table.to_pylist()
+    return Table(
+        "Adds to logits",
+        [
+            Column("Of the", width="34%"),
+            Column("Mean", "signed", width="18%", hint="Logits, over targets"),
+            Column("95% interval", width="28%", hint="Over prompts"),
+            Column("Targets", "number", 0),
+        ],
+        [[r["role"], r["mean"], interval(r), r["n_targets"]] for r in rows],
+        Extract(name, table, call) if rows else None,
+        empty="This run stored no logit attribution of it.",
+        sortable=False,
+    )
+
+
+NOT_WRITTEN = (
+    "This run read none of its writes in tokens: sweep with `--project all`, or with "
+    "more targets."
+)

@@ -1,0 +1,147 @@
+"""Any page as one HTML file: what is shown, its data, its queries, and the run.
+
+The browser writes down what it shows (report.js); what stands around that is made here.
+The file has no script and may load nothing, by a policy of its own.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from html import escape
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from panel.custom import JSComponent
+
+from .downloads import DownloadMenu, Extract, file_of
+from .prediction import Row
+from .sheet import Sheet
+from .theme import MONOSPACE, stylesheet
+
+MOST_ROWS = 5000
+"""Rows of each table that the file holds; it says how many there are."""
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+STYLE = """
+  body { margin: 0; background: var(--fg-surface); color: var(--fg-text);
+    font: 14px/1.55 Roboto, system-ui, sans-serif }
+  main > * { height: auto !important }
+  .about { margin: 18px 24px 40px; border-top: 1px solid var(--fg-line) }
+  .about h2 { font-size: 17px } .about h3 { font-size: 14px; margin-bottom: 4px }
+  header { padding: 14px 24px; border-bottom: 1px solid var(--fg-line) }
+  header b { font-size: 17px; margin-right: 12px }
+  pre { font: 12px/1.5 var(--fg-monospace); background: var(--fg-raised); padding: 10px;
+    border-radius: 6px; overflow: auto; max-height: 320px; white-space: pre-wrap }
+  summary { cursor: pointer; color: var(--fg-accent) }
+  dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 18px }
+  dt { color: var(--fg-muted) } dd { margin: 0; overflow-wrap: anywhere }
+"""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is saved."""
+
+    page: str
+    """The name of its root, by which the browser finds it."""
+    root: Any
+    title: str
+    run: Row | None
+    dark: bool
+
+
+class Report(JSComponent):
+    """The button; `shown` says what is on the screen when it is pressed."""
+
+    _esm = Path(__file__).parent / "report.js"
+
+    def __init__(self, shown: Callable[[], Shown], **params: Any) -> None:
+        super().__init__(**params)  # type: ignore[no-untyped-call]  # Panel's
+        self._shown = shown
+
+    def _handle_msg(self, msg: dict[str, str]) -> None:
+        shown = self._shown()
+        before, after = around(shown, address=str(msg["report"]))
+        name = "-".join(["flowglass", *shown.title.lower().split()])
+        kept = "".join(c for c in name if c.isalnum() or c in "-_")
+        self._send_msg(
+            {
+                "page": shown.page,
+                "before": before,
+                "after": after,
+                "file": f"{kept}.html",
+            }
+        )
+
+
+def around(shown: Shown, *, address: str) -> tuple[str, str]:
+    """The file before and after what the browser shows."""
+    theme = "mui-dark" if shown.dark else "mui-light"
+    before = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f"<title>{escape(shown.title)}</title>"
+        f"<style>{stylesheet()}\n:root{{--fg-monospace:{MONOSPACE}}}{STYLE}</style></head>"
+        f'<body class="{theme}" data-theme="{theme}">'
+        f"<header><b>flowglass</b>{escape(shown.title)}</header><main>"
+    )
+    parts = [_of_run(shown.run, address)] if shown.run else []
+    parts += [_of_extract(extract) for extract in unlike(extracts(shown.root))]
+    after = f'</main><section class="about">{"".join(parts)}</section></body></html>'
+    return before, after
+
+
+def extracts(root: Any) -> Iterator[Extract]:
+    """Every table that a page shows with a download of its own."""
+    for part in visible_parts(root):
+        if isinstance(part, Sheet):
+            yield from (extract for extract in part.extracts if extract is not None)
+        elif isinstance(part, DownloadMenu):
+            yield part.extract()
+
+
+def visible_parts(part: Any) -> Iterator[Any]:
+    """A part of a page and all that it holds, as far as it is visible."""
+    if not part.visible:
+        return
+    yield part
+    for each in getattr(part, "objects", ()):
+        yield from visible_parts(each)
+
+
+def unlike(found: Iterable[Extract]) -> list[Extract]:
+    """Each extract once, without empty ones."""
+    by_name = {extract.name: extract for extract in found if extract.table.num_columns}
+    return list(by_name.values())
+
+
+def _of_run(run: Row, address: str) -> str:
+    """The run's manifest: everything needed to repeat it."""
+    rows = "".join(
+        f"<dt>{escape(key)}</dt><dd>{escape(_said(value))}</dd>"
+        for key, value in run.items()
+        if value is not None
+    )
+    return (
+        f"<h2>Run</h2><dl>{rows}<dt>saved by</dt><dd>flowglass "
+        f"{escape(version('flowglass'))}</dd><dt>address</dt>"
+        f"<dd>{escape(address or '?')}</dd></dl>"
+    )
+
+
+def _said(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _of_extract(extract: Extract) -> str:
+    """A table as CSV, and its query."""
+    n = extract.table.num_rows
+    first = replace(extract, table=extract.table.slice(0, MOST_ROWS))
+    rows = file_of(first, "csv").decode()
+    size = f"{n:,} rows" if n <= MOST_ROWS else f"the first {MOST_ROWS:,} of {n:,} rows"
+    query = f"<pre>{escape(extract.sql)}</pre>" if extract.sql else ""
+    return (
+        f"<h3>{escape(extract.name)}</h3>{query}<details><summary>{size} as CSV"
+        f"</summary><pre>{escape(rows)}</pre></details>"
+    )

@@ -106,7 +106,9 @@ def cluster_at(
                 )
             # A cluster that grows with its work has none before there is some.
             first = client.submit(os.getpid, pure=False)
-        outcome(first)
+        failed, _ = outcome(first)
+        if failed is not None:
+            raise _unusable(failed) from failed
         _prepare(client, None, report)
         yield ClusterEngine(client, fewest_out=fewest_out)
 
@@ -118,11 +120,7 @@ def _prepare(client: Client, threads: int | None, report: Reporter) -> None:
         there = client.run(version_here)
         has_dashboard = client.run_on_scheduler(shows_dashboard)
     except Exception as error:  # Dask wraps what it meets at the other end in many ways
-        raise ClusterError(
-            f"the scheduler or a worker cannot run flowglass ({first_line(error)}): "
-            f"install there what is installed here, and see that its memory limit "
-            f"leaves room for it"
-        ) from error
+        raise _unusable(error) from error
     here = version("flowglass")
     for worker, found in there.items():
         if found != here:
@@ -137,6 +135,14 @@ def _prepare(client: Client, threads: int | None, report: Reporter) -> None:
         else "the cluster has no dashboard"
     )
     report.say(f"{n} worker{'s' * (n != 1)}; {dashboard}")
+
+
+def _unusable(error: BaseException) -> ClusterError:
+    return ClusterError(
+        f"the scheduler or a worker cannot run flowglass ({first_line(error)}): "
+        f"install there what is installed here, and see that its memory limit leaves "
+        f"room for it"
+    )
 
 
 def visible_gpus() -> list[str]:

@@ -61,7 +61,8 @@ def cluster() -> Iterator[LocalCluster]:
         threads_per_worker=1,
         processes=False,
         protocol="tcp",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
         silence_logs=50,
     ) as cluster:
         yield cluster

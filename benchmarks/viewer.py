@@ -10,7 +10,6 @@ worst. HOW says how each was taken.
 import argparse
 import asyncio
 import statistics
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -70,6 +69,9 @@ class Size:
     sessions: int = 20
     """For the memory half as many."""
     turns: int = 6
+    look: float = 15
+    """Seconds that readers look at what they have opened; meanwhile the server makes
+    the page of each that it did not open with."""
 
 
 HOW = {
@@ -147,13 +149,12 @@ async def of_many(
     """What readers wait for when there are many."""
     n, turns = size.sessions, size.turns
     await open_sessions(viewer, prompts[:1])  # the server's first session takes longer
-    began = time.perf_counter()
     places = [prompts[i % len(prompts)] for i in range(n)]
     sessions = await asyncio.gather(
         *[Session.open(viewer, prompt.query, settle=0) for prompt in places]
     )
     opens = [session.milliseconds for session in sessions]
-    await asyncio.sleep(max(3.0, time.perf_counter() - began))
+    await asyncio.sleep(size.look)
     alone = await look_around(sessions[0], prompts[1:], turns=2 * turns)
     all_at_once = await asyncio.gather(
         *[

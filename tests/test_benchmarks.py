@@ -226,7 +226,8 @@ def test_the_viewer(script: Any, tmp_path: Path) -> None:
     names = script("viewer.py")
     store = script("viewer_server.py")["make_demo"](tmp_path / "demo", limit=2)
     dense = script("viewer_server.py")["make_dense"](tmp_path / "dense")
-    size = names["Size"](cold=1, warm=1, prompts=3, steps=2, sessions=4, turns=2)
+    few = {"cold": 1, "warm": 1, "prompts": 3, "steps": 2, "sessions": 4, "turns": 2}
+    size = names["Size"](**few, look=0)
 
     found = list(names["measure"](store, dense, size, gone=0))
 

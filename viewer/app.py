@@ -35,6 +35,10 @@ from .url_state import UrlState
 from .views import VIEWS, Desk, View, build
 
 NAME = "flowglass"
+MOUNTED_AFTER = 5
+"""Ticks until a session has the page too that it did not open with: sooner the server
+may be busy with readers who wait for their first."""
+
 TICK_MS = 1000
 """How often a session asks for what is new, which costs nothing if nothing is."""
 
@@ -75,11 +79,12 @@ class App:
         self._lock = RLock()  # a session's events run in several threads
         self._seen = pulse.n_changes
         self._following = False
+        self._ticks = 0
         self._run: Row | None = None
         self.selection = Selection()
         self.selection.load(query)
         self._url = UrlState(self.selection)
-        self._trail = Trail(on_open=self._go_back)
+        self._trail = Trail(on_open=self._go_back, styles={"align-self": "center"})
         self._report = Report(self._on_screen, styles=REPORT_STYLE)
         self._loading = LoadingBar()
         self._desk = Desk(self._store, self.selection, pulse, path, self._loading)
@@ -150,6 +155,9 @@ class App:
     def _tick_if_loaded(self) -> None:
         # What changes between the page and its websocket is lost.
         if pn.state.loaded:
+            self._ticks += 1
+            if self._ticks == MOUNTED_AFTER:
+                self._mount_rest()
             self._tick()
 
     def _tick(self) -> None:
@@ -272,16 +280,27 @@ class App:
         self._turn_to(self._prediction.root, title=f"{here} · {NAME}")
 
     def _turn_to(self, root: Any, *, title: str) -> None:
-        """Show a page; it is mounted with its first time, for most of what a session
-        costs is its components."""
         for each in self._pages:
             each.visible = each is root
-        if root not in self._pages.objects:
-            root.visible = True
-            self._pages.append(root)
+        root.visible = True
+        self._mount(root)
         if self._live is not None:
             self._live.root.visible = root is self._front.root
         self._url.title = title
+
+    def _mount(self, root: Any) -> None:
+        """Have the page's components made, which is most of what a session costs."""
+        if root not in self._pages.objects:
+            self._pages.append(root)
+
+    def _mount_rest(self) -> None:
+        """Mount what the session did not open with, unless the reader is at work."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._mount(self._front.root)
+                self._mount(self._prediction.root)
+            finally:
+                self._lock.release()
 
     def _go_back(self, index: int) -> None:
         """The trail was clicked: home forgets everything, the run keeps its list."""

@@ -108,7 +108,9 @@ class PasswordAuth(BasicAuthProvider):
     def __init__(
         self, password: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        super().__init__(login_template=str(LOGIN_PAGE))
+        super().__init__(  # type: ignore[no-untyped-call]  # Panel's
+            login_template=str(LOGIN_PAGE)
+        )
         self._password = password.encode()
         self._clock = clock
         self._throttle = Throttle()
@@ -123,11 +125,12 @@ class PasswordAuth(BasicAuthProvider):
             _login_template = page
 
             def post(self) -> None:
-                refused = provider.refusal(
-                    self.get_argument("password", ""), self.request.remote_ip
-                )
+                address = self.request.remote_ip
+                assert address is not None  # as of a Unix socket, which is not served
+                password = self.get_argument("password", "")
+                refused = provider.refusal(password, address)
                 if refused is None:
-                    super().post()
+                    super().post()  # type: ignore[no-untyped-call]
                     return
                 self.set_status(refused.status)
                 if refused.wait:

@@ -22,6 +22,7 @@ from . import compare_words as words
 from .compare_form import CompareForm
 from .component_map import SCALE_STYLE, palette_of
 from .component_maps import ComponentMaps, GroupMap
+from .convergence_panel import ConvergencePanel
 from .downloads import Extract
 from .prediction import Row
 from .section_head import SectionHead
@@ -32,7 +33,8 @@ from .volcano import volcano
 
 FOLLOWED = ["a", "b", "other", "measure", "tau"]
 ROOM = (620, 230)
-NARROW = {"flex": "0 1 auto", "min-width": "0"}
+WIDEST = 1232
+"""Of what is found, in pixels: a line of the table is read as one."""
 SECONDS = 20.0
 """For a reader's condition."""
 
@@ -79,20 +81,24 @@ class ComparePage:
             sizing_mode="stretch_width",
             margin=(18, 0, 0, 0),
         )
+        self._map_box = pn.Column(self._map.root, sizing_mode="fixed", margin=0)
+        self._stable = ConvergencePanel(desk)
         self._result = pn.Column(
             self._head.root,
             self._notes,
             self._legend,
             pn.FlexBox(
-                pn.Column(self._map.root, styles=NARROW, margin=0),
-                pn.Column(self._volcano, styles=NARROW, margin=0),
+                self._map_box,
+                pn.Column(self._volcano, margin=0),
                 gap="14px 36px",
                 align_items="flex-start",
                 sizing_mode="stretch_width",
                 margin=0,
             ),
             self._ranked,
+            self._stable.root,
             sizing_mode="stretch_width",
+            max_width=WIDEST,
             margin=0,
         )
         self.root = pn.Column(
@@ -109,6 +115,7 @@ class ComparePage:
             self._run = run
             asked = self._asked()
             self._fill_form(run, asked)
+            self._stable.show(run)
             wanted = (run["run_id"], run["n_prompts"], *asked.values())
             if wanted == self._shown:
                 return
@@ -121,6 +128,7 @@ class ComparePage:
         self._palette = palette_of(dark)
         self._map.set_colours(self._palette)
         self._draw_volcano()
+        self._stable.set_dark(dark)
 
     def name(self) -> str:
         """The page has one thing to show."""
@@ -218,19 +226,18 @@ class ComparePage:
         self._notes.fill(words.notes(rows, of))
         self._legend.object = words.legend(rows)
         run = self._run or {}
-        self._map.show(
-            [GroupMap("", words.cells_of(rows))],
-            layers=int(run["n_layers"]),
-            heads=int(run["n_heads"]),
-        )
+        shape = {"layers": int(run["n_layers"]), "heads": int(run["n_heads"])}
+        self._map_box.width = self._map.width(**shape)
+        self._map.show([GroupMap("", words.cells_of(rows))], **shape)
         self._draw_volcano()
         self._ranked.fill([words.ranked(rows, measure=of.measure)])
 
     def _draw_volcano(self) -> None:
+        # A pane of Bokeh hands its `visible` on to the figure: that is done there too.
+        pn.state.execute(self._put_volcano)
+
+    def _put_volcano(self) -> None:
         known = any(row["q"] is not None for row in self._rows)
         self._volcano.visible = known
         if known:
-            pn.state.execute(self._put_volcano)
-
-    def _put_volcano(self) -> None:
-        self._volcano.object = volcano(self._rows, self._palette)
+            self._volcano.object = volcano(self._rows, self._palette)

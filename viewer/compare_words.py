@@ -113,7 +113,7 @@ def legend(rows: Sequence[Row]) -> str:
 
 
 def _detail(row: Row) -> str:
-    parts = [f"{row['mean_a']:.3g} in A, {row['mean_b']:.3g} in B"]
+    parts = [f"{brief(row['mean_a'])} in A, {brief(row['mean_b'])} in B"]
     if row["q"] is not None:
         parts.insert(0, f"({signed(row['low'])} to {signed(row['high'])})")
         parts.append(f"q {small(row['q'])}")
@@ -180,9 +180,19 @@ def signed(value: float) -> str:
     """A difference to three digits that count.
 
     >>> signed(0.01234), signed(0.5)
-    ('+0.0123', '+0.5')
+    ('+0.0123', '+0.500')
     """
-    return f"{value:+.3g}".replace("-", MINUS)
+    return ("+" if value >= 0 else MINUS) + brief(abs(value))
+
+
+def brief(value: float) -> str:
+    """A figure to three digits that count, those before the point always.
+
+    >>> brief(0.0512), brief(0.05), brief(100.0), brief(12345.6)
+    ('0.0512', '0.0500', '100', '12346')
+    """
+    text = f"{value:.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
+    return text.replace("-", MINUS)
 
 
 def small(value: float) -> str:

@@ -7,6 +7,7 @@ import holoviews as hv
 import holoviews.plotting.bokeh  # registers what draws
 from bokeh.models import HoverTool, NumeralTickFormatter
 
+from .compare_words import brief
 from .plot_elements import dress
 from .prediction import Row
 from .theme import Palette
@@ -137,11 +138,11 @@ def spreads(
 
 def spread_told(row: Row) -> str:
     """The mean of a row with its interval, and the quantiles."""
-    mean = f"mean {row['mean']:.3g}"
+    mean = f"mean {brief(row['mean'])}"
     if row["low"] is not None:
-        mean += f" ({row['low']:.3g} to {row['high']:.3g})"
-    ends = f"90% from {row['p05']:.3g} to {row['p95']:.3g}"
-    return f"{mean} · median {row['p50']:.3g} · {ends}"
+        mean += f" ({brief(row['low'])} to {brief(row['high'])})"
+    ends = f"90% from {brief(row['p05'])} to {brief(row['p95'])}"
+    return f"{mean} · median {brief(row['p50'])} · {ends}"
 
 
 def finished(element: Any, name: str, palette: Palette) -> Any:

@@ -85,7 +85,12 @@ class CorpusPanel:
             self._table, sizing_mode="stretch_width", visible=False, margin=0
         )
         self._toggle = pmu.Button(
-            label=CLOSED, variant="text", size="small", margin=0, on_click=self._turn
+            label=CLOSED,
+            variant="text",
+            size="small",
+            margin=0,
+            styles={"margin-left": "auto"},  # the line may grow, and moves nothing
+            on_click=self._turn,
         )
         self.root = pn.Column(
             pn.FlexBox(

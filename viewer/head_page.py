@@ -87,7 +87,8 @@ class HeadPage(SheetsPage):
         found = self._store.roles(run["run_id"], layer=at["layer"], head=at["head"])
         rows = found.to_pylist()
         table = words.roles_table(rows, role, self._extract(run, at, "roles", found))
-        self._roles.fill([table, Note(words.sampled(found, rows))])
+        note = [Note(words.sampled(found, rows))] if rows else []
+        self._roles.fill([table, *note])
 
     def _fill_looks(self, run: Row, at: dict[str, int]) -> None:
         run_id = run["run_id"]
@@ -139,12 +140,13 @@ class HeadPage(SheetsPage):
                     "Promotes and suppresses",
                     f"{name}-promoted",
                     call=words.python(f"write_queries.promoted{said}"),
-                    missing=words.NOT_WRITTEN,
+                    missing=words.not_written(run),
                 ),
                 words.attribution_table(
                     logits,
                     f"{name}-attribution",
                     call=words.python(f"write_queries.attribution{said}"),
+                    missing="This run stored no logit attribution.",
                 ),
             ]
         )

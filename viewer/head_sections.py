@@ -3,12 +3,13 @@
 Rows are those of `store.roles`, `store.head_queries` and `store.write_queries`.
 """
 
+import json
 from collections.abc import Sequence
 from itertools import zip_longest
 
 import pyarrow as pa
 
-from .compare_words import MINUS, signed
+from .compare_words import MINUS, brief, signed
 from .downloads import Extract
 from .examples import example_of
 from .prediction import Row
@@ -99,11 +100,22 @@ def interval(row: Row) -> str:
     """The interval of a row; empty if there is none.
 
     >>> interval({"low": 0.1234, "high": 0.5})
-    '+0.123 to +0.5'
+    '+0.123 to +0.500'
     """
     if row["low"] is None:
         return ""
     return f"{signed(row['low'])} to {signed(row['high'])}"
+
+
+def between(row: Row) -> str:
+    """The interval of what has no sign; empty if there is none.
+
+    >>> between({"low": 0.1234, "high": 0.5})
+    '0.123 to 0.500'
+    """
+    if row["low"] is None:
+        return ""
+    return f"{brief(row['low'])} to {brief(row['high'])}"
 
 
 def categories_table(rows: Sequence[Row], extract: Extract, *, tau: float) -> Table:
@@ -111,9 +123,9 @@ def categories_table(rows: Sequence[Row], extract: Extract, *, tau: float) -> Ta
     return Table(
         "Importance by category",
         [
-            Column("Dataset · category", width="34%"),
-            Column("Mean", "number", width="15%", hint="Over targets, 0 where absent"),
-            Column("95% interval", width="22%", hint="Over prompts"),
+            Column("Dataset · category", width="40%"),
+            Column("Mean", "number", width="12%", hint="Over targets, 0 where absent"),
+            Column("95% interval", width="23%", hint="Over prompts"),
             Column("In route", "percent", hint=f"Share of targets, at tau {tau:g}"),
             Column("Targets", "number", 0),
         ],
@@ -121,7 +133,7 @@ def categories_table(rows: Sequence[Row], extract: Extract, *, tau: float) -> Ta
             [
                 category_named(row),
                 row["mean"],
-                "" if row["low"] is None else f"{row['low']:.3g} to {row['high']:.3g}",
+                between(row),
                 row["frequency"],
                 row["n_targets"],
             ]
@@ -154,7 +166,7 @@ def head_examples(
         [
             example_of(
                 row,
-                figure=f"contribution {row['contribution']:.3g}",
+                figure=f"contribution {brief(row['contribution'])}",
                 marks={row["query"]: "to", row["key"]: "from"}
                 if row["query"] != row["key"]
                 else {row["query"]: "both"},
@@ -166,10 +178,13 @@ def head_examples(
             )
             for row in rows
         ],
-        note="Its strongest edge in each prompt: orange reads, green is what is read.",
+        note=MARKED if rows else "",
         extract=extract if rows else None,
         empty="No edge of this head of that kind reaches the run's cutoff.",
     )
+
+
+MARKED = "Its strongest edge in each prompt: orange reads, green is what is read."
 
 
 def meaning_table(
@@ -198,25 +213,41 @@ def meaning_table(
     )
 
 
-def attribution_table(table: pa.Table, name: str, *, call: str) -> Table:
+def attribution_table(table: pa.Table, name: str, *, call: str, missing: str) -> Table:
     """What a component adds to logits on average, of `write_queries.attribution`."""
     rows = table.to_pylist()
     return Table(
         "Adds to logits",
         [
-            Column("Of the", width="34%"),
-            Column("Mean", "signed", width="18%", hint="Logits, over targets"),
-            Column("95% interval", width="28%", hint="Over prompts"),
+            Column("Of the", width="30%"),
+            Column("Mean", "signed", width="17%", hint="Logits, over targets"),
+            Column("95% interval", width="37%", hint="Over prompts"),
             Column("Targets", "number", 0),
         ],
-        [[r["role"], r["mean"], interval(r), r["n_targets"]] for r in rows],
+        [
+            [r["role"].replace("-", MINUS), r["mean"], interval(r), r["n_targets"]]
+            for r in rows
+        ],
         Extract(name, table, call) if rows else None,
-        empty="This run stored no logit attribution of it.",
+        empty=missing,
         sortable=False,
     )
 
 
-NOT_WRITTEN = (
-    "This run read none of its writes in tokens: sweep with `--project all`, or with "
-    "more targets."
-)
+def not_written(run: Row) -> str:
+    """Why a run has no writes of a component, or of a token."""
+    if asked_for(run).get("project") == "none":
+        return (
+            "This run read no writes in tokens (`--project none`): sweep with "
+            "`--project all` to see this."
+        )
+    return (
+        "None of the writes that this run read in tokens: sweep with `--project all`, "
+        "or with more targets, to read others."
+    )
+
+
+def asked_for(run: Row) -> Row:
+    """The options of a run; empty where it does not say."""
+    found: Row = json.loads(run["config"] or "{}")
+    return found

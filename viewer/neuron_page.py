@@ -62,8 +62,8 @@ class NeuronPage(SheetsPage):
         layer, neuron, expert = chosen.layer, chosen.neuron, chosen.expert
         if layer is None or neuron is None:
             return CHOOSE
-        if layer >= run["n_layers"]:
-            return f"This model has {run['n_layers']} layers, from 0: none is {layer}."
+        if why := said.not_there(run, layer=layer, neuron=neuron, expert=expert):
+            return why
         at: dict[str, Any] = {"layer": layer, "neuron": neuron, "expert": expert}
         run_id = run["run_id"]
         found = ask.summary(self._store, run_id, **at).to_pylist()[0]
@@ -71,7 +71,7 @@ class NeuronPage(SheetsPage):
         self.title(name)
         self._fill_weights(run, at)
         self._fill_context(run, at)
-        self._summary.fill([Note(said.summed_up(found))])
+        self._summary.fill([Note(said.summed_up(found, run))])
         self._fill_activations(run, at, found)
         by = ask.importance_by_category(self._store, run_id, **at)
         extract = self._extract(run, at, "importance_by_category", by)
@@ -112,12 +112,13 @@ class NeuronPage(SheetsPage):
                     "In context",
                     f"{name}-promoted",
                     call=words.python(f"write_queries.promoted{call})"),
-                    missing=words.NOT_WRITTEN,
+                    missing=words.not_written(run),
                 ),
                 words.attribution_table(
                     logits,
                     f"{name}-attribution",
                     call=words.python(f"write_queries.attribution{call})"),
+                    missing=said.NOT_ADDED,
                 ),
             ]
         )

@@ -6,10 +6,10 @@ Rows are those of `store.neuron_queries`.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .compare_words import signed
+from .compare_words import brief, signed
 from .downloads import Extract
 from .examples import example_of
-from .head_sections import category_named
+from .head_sections import asked_for, between, category_named
 from .prediction import Row
 from .sections import Column, Example, Examples, Table
 
@@ -29,8 +29,33 @@ def neuron_named(layer: int, neuron: int, expert: int | None) -> str:
     )
 
 
-def summed_up(row: Row) -> str:
+def not_there(run: Row, *, layer: int, neuron: int, expert: int | None) -> str:
+    """Why a model can have no such neuron; nothing if it may.
+
+    >>> not_there({"n_layers": 4, "d_ffn": 64}, layer=3, neuron=64, expert=None)
+    'An FFN of this model has 64 neurons, from 0: none is 64.'
+    """
+    if layer >= run["n_layers"]:
+        return f"This model has {run['n_layers']} layers, from 0: none is {layer}."
+    # Experts have widths of their own.
+    if expert is None and run["d_ffn"] and neuron >= run["d_ffn"]:
+        return (
+            f"An FFN of this model has {run['d_ffn']:,} neurons, from 0: none is "
+            f"{neuron}."
+        )
+    return ""
+
+
+NOT_ADDED = (
+    "At no stored target is it among the stored neurons: sweep with `--targets all` "
+    "to look at every position."
+)
+
+
+def summed_up(row: Row, run: Row) -> str:
     """How often it is stored, and what it does there."""
+    if asked_for(run).get("neurons") == 0:
+        return "This run stored no neurons: sweep with `--neurons 16` to see them."
     if not row["n_positions"]:
         return (
             f"At none of the run's {row['n_tokens'] or 0:,} positions is it among the "
@@ -41,8 +66,8 @@ def summed_up(row: Row) -> str:
         f"Among the stored neurons, those that contribute most, at "
         f"{row['n_positions']:,} of {row['n_tokens']:,} positions "
         f"({100 * row['frequency']:.2f} %), in {row['n_prompts']:,} prompts. There its "
-        f"contribution is {row['mean_contribution']:.3g} on average and "
-        f"{row['max_contribution']:.3g} at most, and its activation from "
+        f"contribution is {brief(row['mean_contribution'])} on average and "
+        f"{brief(row['max_contribution'])} at most, and its activation from "
         f"{signed(row['min_activation'])} to {signed(row['max_activation'])}."
     )
 
@@ -53,9 +78,9 @@ def categories_table(rows: Sequence[Row], extract: Extract) -> Table:
     return Table(
         "Where it matters",
         [
-            Column("Dataset · category", width="34%"),
-            Column("Mean", "number", 4, width="16%", hint=MEAN),
-            Column("95% interval", width="24%", hint="Over prompts"),
+            Column("Dataset · category", width="36%"),
+            Column("Mean", "number", 4, width="13%", hint=MEAN),
+            Column("95% interval", width="25%", hint="Over prompts"),
             Column("Stored at", "percent", hint="Of all positions"),
             Column("Prompts", "number", 0),
         ],
@@ -63,7 +88,7 @@ def categories_table(rows: Sequence[Row], extract: Extract) -> Table:
             [
                 category_named(row),
                 row["mean"],
-                "" if row["low"] is None else f"{row['low']:.2g} to {row['high']:.2g}",
+                between(row),
                 row["frequency"],
                 row["n_prompts"],
             ]
@@ -89,11 +114,16 @@ def neuron_examples(
     return Examples(
         "Top examples",
         [_example(row, at, largest) for row in rows],
-        note="Where it contributes most in each prompt, shaded by its activation: blue "
-        "above 0, orange below; unshaded where it is not among the stored ones.",
+        note=SHADED if rows else "",
         extract=extract if rows else None,
         empty="No prompt of this run stores it.",
     )
+
+
+SHADED = (
+    "Where it contributes most in each prompt, shaded by its activation: blue above 0, "
+    "orange below; unshaded where it is not among the stored ones."
+)
 
 
 def _example(row: Row, at: Mapping[str, Any], largest: float) -> Example:
@@ -106,7 +136,7 @@ def _example(row: Row, at: Mapping[str, Any], largest: float) -> Example:
     }
     return example_of(
         row,
-        figure=f"contribution {row['contribution']:.3g} · activation "
+        figure=f"contribution {brief(row['contribution'])} · activation "
         f"{signed(row['activation'])}",
         marks={row["position"]: "to"},
         shades={p: a / (largest or 1.0) for p, a in known.items()},

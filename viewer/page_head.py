@@ -17,7 +17,9 @@ Scan = Callable[[Resources, list[str], str], None]
 
 def remember_files() -> None:
     """Have Panel look once for every set of classes; a test holds its private shape."""
-    Resources.extra_resources = remembering(Resources.extra_resources)
+    Resources.extra_resources = remembering(  # type: ignore[method-assign]
+        Resources.extra_resources
+    )
 
 
 def remembering(scan: Scan) -> Scan:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from bokeh.models import HoverTool
 from bokeh.models.annotations import ColorBar
+from bokeh.models.glyph import Glyph
 
 from .quick_plot import BAR, FEW, HEAT_MAP, LINE, Plot
 from .theme import Palette
@@ -32,10 +33,6 @@ def figure_of(table: pa.Table, plot: Plot, palette: Palette) -> tuple[Any, str]:
     data, note = data_of(table, plot)
     figure = hv.render(element_of(data, plot, palette), backend="bokeh")
     figure.name = "quick-plot"
-    for drawn in figure.renderers:
-        # Nothing is selected here, and the glyph that HoloViews makes for it reaches
-        # the browser with a colour within a colour.
-        drawn.update(selection_glyph="auto", nonselection_glyph="auto")
     dress(figure, palette)
     for legend in figure.legend:
         legend.title = plot.colour
@@ -58,6 +55,10 @@ def data_of(table: pa.Table, plot: Plot) -> tuple[pa.Table, str]:
     names = {role: name for role, name in names.items() if name}
     drawn = pa.table({role: table[name] for role, name in names.items()})
     drawn = drawn.drop_null()
+    for place, field in enumerate(drawn.schema):
+        if pa.types.is_decimal(field.type):
+            column = drawn.column(place).cast(pa.float64())
+            drawn = drawn.set_column(place, field.name, column)
     notes = []
     if lost := table.num_rows - drawn.num_rows:
         rows = f"{lost:,} row{'' if lost == 1 else 's'}"
@@ -233,6 +234,11 @@ def dress(figure: Any, palette: Palette) -> None:
             background_fill_alpha=0,
             border_line_alpha=0,
         )
+    for glyph in figure.select({"type": Glyph}):
+        # HoloViews colours hatches, which nothing has; BokehJS stumbles over those of a
+        # Scatter when it copies the glyph.
+        if hasattr(glyph, "hatch_color"):
+            glyph.update(hatch_color="black", hatch_alpha=1.0)
     for bar in figure.select({"type": ColorBar}):
         bar.update(
             major_label_text_color=palette.muted,

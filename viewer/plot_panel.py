@@ -1,12 +1,13 @@
 """The quick plot of a result, with what goes where to choose."""
 
+from dataclasses import replace
 from threading import RLock
 from typing import Any
 
 import panel as pn
-import panel_material_ui as pmu
 import pyarrow as pa
 
+from .plot_choices import PlotChoices, choice
 from .quick_plot import HEAT_MAP, Plot, axes, fitted, kinds_of, numbers, suggested
 from .theme import DARK, LIGHT, NOTE_STYLE
 
@@ -22,23 +23,16 @@ class PlotPanel:
         self._table: pa.Table | None = None
         self._plot: Plot | None = None
         self._palette = LIGHT
-        self._is_filling = False
-        self._kind = pmu.Select(label="Plot", size="small", width=118, margin=0)
-        self._x = pmu.Select(label="Across", size="small", width=138, margin=0)
-        self._y = pmu.Select(label="Up", size="small", width=138, margin=0)
-        self._colour = pmu.Select(label="Colour", size="small", width=138, margin=0)
-        self._widgets = (self._kind, self._x, self._y, self._colour)
-        for widget in self._widgets:
-            widget.param.watch(self._choose, "value")
+        self._choices = PlotChoices(self._choose, margin=0)
         self._note = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=0)
         self._frame = pn.Column(
             css_classes=["quick-plot"], sizing_mode="stretch_width", margin=(8, 0, 0, 0)
         )
         self.root = pn.Column(
             pn.FlexBox(
-                *self._widgets,
+                self._choices,
                 self._note,
-                gap="10px",
+                gap="16px",
                 align_items="center",
                 sizing_mode="stretch_width",
                 margin=0,
@@ -70,23 +64,25 @@ class PlotPanel:
             self._palette = DARK if dark else LIGHT
             self._draw()
 
-    def _choose(self, *_: object) -> None:
+    def _choose(self, key: str, value: str) -> None:
+        """The reader wants another kind, or another column somewhere."""
         with self._lock:
-            if self._is_filling or self._table is None:
+            table, plot = self._table, self._plot
+            if table is None or not kinds_of(table):
                 return
-            kind = self._kind.value
-            wanted = Plot(kind, self._x.value, self._y.value, self._colour.value)
-            if self._plot is None or kind != self._plot.kind:
+            if key == "kind":
                 # Another kind has other columns: what suits it.
-                wanted = Plot(kind, "", self._plot.y if self._plot else "")
-            self._plot = None if kind == NONE else fitted(self._table, wanted)
+                wanted = Plot(value, "", plot.y if plot else "")
+                self._plot = fitted(table, wanted) if value else None
+            elif plot is not None:
+                self._plot = fitted(table, replace(plot, **{key: value}))
             self._draw()
 
     def _draw(self) -> None:
         table, plot = self._table, self._plot
         if table is None or not self.root.visible:
             return
-        self._fill(table, plot)
+        self._choices.choices = choices_of(table, plot)
         if plot is None:
             self._note.object = ""
             pn.state.execute(lambda: self._put([]))
@@ -102,24 +98,20 @@ class PlotPanel:
         self._frame.height = HEIGHT if panes else None
         self._frame[:] = panes
 
-    def _fill(self, table: pa.Table, plot: Plot | None) -> None:
-        """What can be chosen, and what is."""
-        self._is_filling = True
-        try:
-            self._kind.param.update(
-                options=[NONE, *kinds_of(table)], value=plot.kind if plot else NONE
-            )
-            for widget in self._widgets[1:]:
-                widget.visible = plot is not None
-            if plot is not None:
-                self._fill_columns(table, plot)
-        finally:
-            self._is_filling = False
 
-    def _fill_columns(self, table: pa.Table, plot: Plot) -> None:
-        all_axes, measured = axes(table), numbers(table)
-        is_map = plot.kind == HEAT_MAP
-        self._x.param.update(options=all_axes, value=plot.x)
-        self._y.param.update(options=all_axes if is_map else measured, value=plot.y)
-        groups = measured if is_map else {NONE: "", **{name: name for name in all_axes}}
-        self._colour.param.update(options=groups, value=plot.colour)
+def choices_of(table: pa.Table, plot: Plot | None) -> list[dict[str, Any]]:
+    """What can be chosen, and what is."""
+    kind = plot.kind if plot else ""
+    choices = [choice("kind", "Plot", kinds_of(table), kind, none=NONE)]
+    if plot is None:
+        return choices
+    everything, measured = axes(table), numbers(table)
+    is_map = plot.kind == HEAT_MAP
+    rows = everything if is_map else measured
+    colours = measured if is_map else everything
+    return [
+        *choices,
+        choice("x", "across", everything, plot.x),
+        choice("y", "up", rows, plot.y),
+        choice("colour", "colour", colours, plot.colour, none="" if is_map else NONE),
+    ]

@@ -23,6 +23,9 @@ from .selection import OF_A_PROMPT, Selection
 from .theme import HEADING
 
 PAGE_SIZE = 25
+FIELD = {"&.MuiInputBase-root, .MuiInputBase-root": {"height": "36px"}}
+"""One height for fields to type in and fields to choose in."""
+
 COUNT_STYLE = ":host { color: var(--fg-muted); font-size: 13px }"
 
 
@@ -47,11 +50,10 @@ class PromptsPage:
             sizing_mode="stretch_width",
             margin=0,
         )
-        self._search = pmu.TextInput(
-            label="Search the text", size="small", width=320, margin=0
-        )
-        dataset = pmu.Select(label="Dataset", size="small", width=200, margin=0)
-        category = pmu.Select(label="Category", size="small", width=200, margin=0)
+        alike: dict[str, Any] = {"size": "small", "margin": 0, "sx": FIELD}
+        self._search = pmu.TextInput(label="Search the text", width=320, **alike)
+        dataset = pmu.Select(label="Dataset", width=200, **alike)
+        category = pmu.Select(label="Category", width=200, **alike)
         self._filters: dict[str, Any] = {
             "search": self._search,
             "dataset": dataset,

@@ -20,6 +20,7 @@ from .live import Live
 from .page_head import remember_files
 from .pulse import Pulse
 from .stores import Stores
+from .unchecked import set_unchecked
 
 THREADS = 4
 """A slow question of one reader does not hold up another's."""
@@ -46,7 +47,7 @@ def serve(
     origins = allowed_origins(host, port)
     protect(origins)
     pn.config.nthreads = THREADS  # type: ignore[misc]  # has a setter
-    pn.config.disable_validation = True  # of Bokeh's own: a tenth of a session
+    set_unchecked()
     remember_files()
     pn.extension()
     print(

@@ -18,6 +18,9 @@ from .theme import LIGHT, Palette
 LEFT, BELOW, OVER, RIGHT = 46, 26, 6, 10
 """Room for the names of shares and layers, in pixels."""
 
+COLOUR: Any = {"field": "colour"}
+"""A column; with its checks off Bokeh might take a bare name for a colour."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -125,7 +128,7 @@ class SharesPlot:
             "xs",
             "ys",
             source=self._sources["bands"],
-            fill_color="colour",
+            fill_color=COLOUR,
             fill_alpha=0.22,
             line_color=None,
         )
@@ -133,12 +136,12 @@ class SharesPlot:
             "xs",
             "ys",
             source=self._sources["curves"],
-            line_color="colour",
-            line_dash="dash",
-            line_width="width",
+            line_color=COLOUR,
+            line_dash={"field": "dash"},
+            line_width={"field": "width"},
         )
         dots = plot.scatter(
-            "x", "y", source=self._sources["points"], size=6, color="colour"
+            "x", "y", source=self._sources["points"], size=6, color=COLOUR
         )
         self._hover = HoverTool(
             renderers=[dots], show_arrow=False, point_policy="snap_to_data"

@@ -42,7 +42,8 @@ const SHOWN = {
   number: (value, { digits }) => figure(value, digits),
   signed: (value, { digits }) => signed(value, digits),
   bar: (value, { digits }) => signed(value, digits),
-  percent: (value) => (value < 0.0005 ? "< 0.1 %" : `${(100 * value).toFixed(1)} %`),
+  percent: (value) => (value === 0 ? "0 %" : value < 0.0005 ? "< 0.1 %"
+    : `${(100 * value).toFixed(1)} %`),
   change: (value) => (value > 0 ? `↑ ${value}` : value < 0 ? `↓ ${-value}` : "="),
 }
 

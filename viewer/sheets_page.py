@@ -106,7 +106,7 @@ class SheetsPage(ABC):
     def plot(self, name: str) -> pn.Column:
         """The place of a plot; in one column plots would have their frames aligned."""
         self._plots[name] = pn.pane.Bokeh(None, margin=0)
-        return pn.Column(self._plots[name], margin=0)
+        return pn.Column(self._plots[name], margin=(0, 0, 18, 0))
 
     def title(self, text: str) -> None:
         """What the page is about."""

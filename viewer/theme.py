@@ -113,13 +113,12 @@ def ramp(low: str, high: str) -> list[str]:
 
 
 VISIBLE = {
-    # Control characters by their pictures, what turns text about by its number: neither
-    # is to do anything to a page or to a terminal that something is pasted into.
-    **{chr(code): chr(0x2400 + code) for code in range(0x20)},
-    **{chr(code): f"⟨{code:02x}⟩" for code in range(0x7F, 0xA0)},
+    # Control characters and what turns text about by their numbers: they are to do
+    # nothing to a page, nor to a terminal that something is pasted into.
+    **{chr(code): f"⟨{code:02x}⟩" for code in (*range(0x20), *range(0x7F, 0xA0))},
     **{chr(code): f"⟨{code:04x}⟩" for code in (0x61C, 0x200E, 0x200F)},
-    **{chr(code): f"⟨{code:04x}⟩" for code in (*range(0x202A, 0x202F),)},
-    **{chr(code): f"⟨{code:04x}⟩" for code in (*range(0x2066, 0x206A),)},
+    **{chr(code): f"⟨{code:04x}⟩" for code in range(0x202A, 0x202F)},
+    **{chr(code): f"⟨{code:04x}⟩" for code in range(0x2066, 0x206A)},
     **{" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽"},
 }
 
@@ -142,7 +141,7 @@ def show_text(text: str, longest: int) -> str:
     """The beginning of a text, what is no character of it made visible.
 
     >>> show_text("a b\\n\\x1b[0m c", 8)
-    'a b⏎␛[0m…'
+    'a b⏎⟨1b⟩[0m…'
     """
     shown = "".join(c if c == " " else VISIBLE.get(c, c) for c in text[:longest])
     return shown + "…" if len(text) > longest else shown

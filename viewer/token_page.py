@@ -17,6 +17,7 @@ from .sheets_page import SheetsPage
 
 N_EXAMPLES = 12
 CHOOSE = "Type a token, or a part of one: the tokens of this run that fit are listed."
+CHOOSE_ONE = "These tokens of the run fit. Choose one."
 
 
 class TokenPage(SheetsPage):
@@ -26,6 +27,7 @@ class TokenPage(SheetsPage):
 
     def columns(self) -> tuple[list[Any], list[Any]]:
         self._found = self.sheet("Tokens that fit")
+        self._found.styles = {"max-width": "560px"}
         self._summary = self.sheet()
         self._readers = self.sheet("Who reads from it")
         self._promoters = self.sheet("Who promotes it")
@@ -45,7 +47,7 @@ class TokenPage(SheetsPage):
         )
         self._typed.param.watch(self._search, "value")
         self.root.insert(0, self._typed)
-        self.root.insert(1, self._found)
+        self.root.insert(2, self._found)
 
     def name(self) -> str:
         return self._named
@@ -55,18 +57,21 @@ class TokenPage(SheetsPage):
     def fill(self, run: Row) -> str:
         wanted = self._selection.token
         self._named = ""
-        self._found.fill([])
+        self._found.visible = False
         if not wanted:
             return CHOOSE
         known = said.id_of(wanted)
         self._typed.value = wanted if known is None else ""
         if known is None:
             return self._list(run, wanted)
-        found = ask.summary(self._store, run["run_id"], known).to_pylist()[0]
-        token = self._text_of(run, known)
+        text = ask.token_text(self._store, run["run_id"], known)
+        promoters = ask.promoters(self._store, run["run_id"], known)
+        if text is None and not promoters.num_rows:
+            return said.unknown(known)
+        token = said.shown(text)
         self._named = f"token {token}"
         self.title(f"{token} · token {known}")
-        self._fill_rows(run, known, token, found)
+        self._fill_rows(run, known, promoters)
         return ""
 
     def _search(self, event: Event) -> None:
@@ -74,29 +79,27 @@ class TokenPage(SheetsPage):
             self._selection.go(view="token", token=event.new)
 
     def _list(self, run: Row, text: str) -> str:
-        """The tokens that fit a text; the only one that is equal is opened."""
+        """The tokens that fit a text, to choose from."""
         found = ask.find_tokens(self._store, run["run_id"], text)
         rows = found.to_pylist()
         extract = self._extract(run, "find_tokens", repr(text), found)
         if not rows:
             return said.nothing_like(text)
         self._found.fill([said.found_table(rows, text, extract)])
-        return "Choose one of them."
-
-    def _text_of(self, run: Row, token_id: int) -> str:
-        return said.shown(ask.token_text(self._store, run["run_id"], token_id))
+        self._found.visible = True
+        return CHOOSE_ONE
 
     def _extract(self, run: Row, name: str, what: object, table: pa.Table) -> Extract:
         """The rows with the call that finds them."""
         call = f"token_queries.{name}(store, {run['run_id']!r}, {what})"
         return Extract(f"{run['run_id']}-{name}-{what}", table, words.python(call))
 
-    def _fill_rows(self, run: Row, token_id: int, token: str, found: Row) -> None:
+    def _fill_rows(self, run: Row, token_id: int, promoters: pa.Table) -> None:
         run_id = run["run_id"]
         tau = max(float(self._selection.tau), float(run["cutoff"]))
+        (found,) = ask.summary(self._store, run_id, token_id).to_pylist()
         self._summary.fill([Note(said.summed_up(found))])
         readers = ask.readers(self._store, run_id, token_id, tau=tau)
-        promoters = ask.promoters(self._store, run_id, token_id)
         stands = ask.occurrences(self._store, run_id, token_id, n=N_EXAMPLES)
         predicted = ask.predictions(self._store, run_id, token_id, n=N_EXAMPLES)
 
@@ -105,7 +108,7 @@ class TokenPage(SheetsPage):
 
         self._readers.fill([said.readers_table(readers, of("readers", readers), tau)])
         self._promoters.fill(
-            said.promoters_tables(promoters, of("promoters", promoters))
+            said.promoters_tables(promoters, run, of("promoters", promoters))
         )
         self._stands.fill([said.occurrences(stands, of("occurrences", stands))])
         self._predicted.fill(

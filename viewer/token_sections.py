@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from .downloads import Extract
 from .examples import example_of
-from .head_sections import NOT_WRITTEN
+from .head_sections import not_written
 from .prediction import Row
 from .sections import Column, Examples, Section, Table
 from .theme import show_whitespace
@@ -42,18 +42,25 @@ def nothing_like(text: str) -> str:
     )
 
 
+def unknown(token_id: int) -> str:
+    """What to say of an id that this run knows nothing of."""
+    return (
+        f"No token with the id {token_id} stands in this run's prompts, or is "
+        "predicted or promoted there."
+    )
+
+
 def found_table(rows: Sequence[Row], text: str, extract: Extract) -> Table:
     """Tokens that fit what was typed."""
     return Table(
         f"Tokens like “{text}”",
         [
-            Column("Token", "token", width="240px"),
-            Column("Id", "text", width="120px"),
-            Column("Positions", "number", 0, width="120px", hint="Where it stands"),
-            Column(""),
+            Column("Token", "token", width="50%"),
+            Column("Id", "text", width="25%"),
+            Column("Positions", "number", 0, hint="Where it stands"),
         ],
         [
-            [show_whitespace(r["token"]), str(r["token_id"]), r["n_positions"], ""]
+            [show_whitespace(r["token"]), str(r["token_id"]), r["n_positions"]]
             for r in rows
         ],
         extract if rows else None,
@@ -88,7 +95,7 @@ def readers_table(table: pa.Table, extract: Extract, tau: float) -> Table:
         caption,
         [
             Column("Head", width="36%"),
-            Column("Contribution", "number", hint="Mean over targets, 0 where none"),
+            Column("Contribution", "number", 4, hint="Mean over targets, 0 where none"),
             Column("Targets", "text", hint=f"With such an edge in routes at {tau:g}"),
         ],
         [
@@ -105,7 +112,7 @@ def readers_table(table: pa.Table, extract: Extract, tau: float) -> Table:
     )
 
 
-def promoters_tables(table: pa.Table, extract: Extract) -> list[Section]:
+def promoters_tables(table: pa.Table, run: Row, extract: Extract) -> list[Section]:
     """Components that promote it most often, and those that suppress it."""
     rows = table.to_pylist()
     found: list[Section] = []
@@ -126,7 +133,7 @@ def promoters_tables(table: pa.Table, extract: Extract) -> list[Section]:
                 ],
                 extract if mine else None,
                 opens=[page_of(r) for r in mine],
-                empty=f"None of the stored writes. {NOT_WRITTEN}",
+                empty=not_written(run),
                 tallest=300,
             )
         )
@@ -171,7 +178,7 @@ def occurrences(table: pa.Table, extract: Extract) -> Examples:
             )
             for row in rows
         ],
-        note="Once in each prompt, first where it was least expected.",
+        note="Once in each prompt, first where it was least expected." if rows else "",
         extract=extract if rows else None,
         empty="In no prompt of this run.",
     )
@@ -191,7 +198,9 @@ def predictions(table: pa.Table, extract: Extract) -> Examples:
             )
             for row in rows
         ],
-        note="Targets behind whose marked position it is the likeliest next token.",
+        note="Targets behind whose marked position it is the likeliest next token."
+        if rows
+        else "",
         extract=extract if rows else None,
         empty="At no target of this run.",
     )

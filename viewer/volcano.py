@@ -80,7 +80,8 @@ def volcano(rows: Sequence[Row], palette: Palette) -> Any:
     figure.name = "volcano"
     figure.y_range.start = 0
     for legend in figure.legend:
-        legend.update(label_text_font_size="12px", padding=0)
+        legend.update(label_text_font_size="12px", padding=0, margin=4)
+        figure.add_layout(legend, "above")  # not over points, as HoloViews would
     return figure
 
 

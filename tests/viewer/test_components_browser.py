@@ -6,7 +6,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from flowglass.viewer.theme import Palette
+
 from .conftest import TINY
+from .test_accessibility import THEMES, faults, turn_to
 from .test_browser import Tab
 
 PAGE = f"?run={TINY}&view=components"
@@ -102,8 +105,18 @@ def test_the_corpus_opens_on_the_front_page(opened: Tab) -> None:
     """One row for each category."""
     opened.visit(f"?run={TINY}")
     page = opened.page
-    page.get_by_role("button", name="By category").click()
+    page.get_by_role("button", name="By category", exact=True).click()
     rows = page.get_by_role("table", name="Datasets and categories").locator("tbody tr")
     expect(rows).to_have_count(3)
     page.get_by_role("button", name="Hide categories").click()
     expect(rows.first).not_to_be_visible()
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_the_page_is_accessible(opened: Tab, theme: Palette) -> None:
+    """Controls, maps, table, and what is missing, in both themes."""
+    visit(opened, "&facet=category")
+    page = turn_to(opened, PAGE + "&facet=category", theme)
+    expect(page.get_by_text("Activation frequency by category")).to_be_visible()
+
+    assert faults(page) == []

@@ -68,7 +68,7 @@ def unharmed(page: Page) -> None:
 def test_a_list_of_hostile_prompts_is_text(tab: Tab) -> None:
     """Prompt, dataset, category, answer and prediction."""
     table = tab.page.get_by_role("table", name="Prompts")
-    for said in (SCRIPT, f"data{IMAGE}", f"kind{IMAGE}", "␛[31m"):
+    for said in (SCRIPT, f"data{IMAGE}", f"kind{IMAGE}", "⟨1b⟩[31m"):
         expect(table).to_contain_text(said)
 
     unharmed(tab.page)
@@ -83,7 +83,7 @@ def test_a_prediction_of_hostile_tokens_is_text(tab: Tab) -> None:
         shown = page.get_by_test_id(f"token-{position}")
         shown.hover()
         name = token.split()[0][:8]
-        name = name.replace("\x1b", "␛").replace("\u202e", "⟨202e⟩")
+        name = name.replace("\x1b", "⟨1b⟩").replace("\u202e", "⟨202e⟩")
         expect(shown).to_contain_text(name)
         expect(page.get_by_test_id("token-told")).to_contain_text(name)
         place = graph.evaluate(

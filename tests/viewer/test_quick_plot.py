@@ -12,7 +12,7 @@ from flowglass.viewer.plot_elements import (
     element_of,
     figure_of,
 )
-from flowglass.viewer.plot_panel import NONE, PlotPanel
+from flowglass.viewer.plot_panel import NONE, PlotPanel, choices_of
 from flowglass.viewer.quick_plot import (
     BAR,
     HEAT_MAP,
@@ -156,6 +156,14 @@ def test_what_is_left_out_is_said() -> None:
     assert "the first 8 of 9 groups" in note
 
 
+def test_decimals_are_numbers() -> None:
+    """DuckDB gives them for 0.5: an axis must not take them for names."""
+    halves = pa.array([0.5, 1.5, 2.5]).cast(pa.decimal128(4, 1))
+    table = pa.table({"half": halves, "size": halves})
+    data, _ = data_of(table, Plot(SCATTER, "half", "size"))
+    assert data["x"].to_pylist() == [0.5, 1.5, 2.5]
+
+
 def test_lines_of_groups_have_colours_and_a_legend() -> None:
     """The same in both themes, by name."""
     plot = suggested(LENGTHS)
@@ -201,28 +209,46 @@ def drawn_in(panel: PlotPanel) -> Any:
     return next((pane.object for pane in panel._frame), None)
 
 
+def choose(panel: PlotPanel, key: str, value: str) -> None:
+    """Choose as a reader does."""
+    panel._choices._handle_msg({"choose": [key, value]})
+
+
 def test_a_reader_chooses_another_plot(panel: PlotPanel) -> None:
-    """What fits is kept, and none is none."""
+    """What fits is kept, what does not is put right, and none is none."""
     panel.show(LENGTHS)
-    assert panel._kind.options == [NONE, *KINDS]
+    kinds = panel._choices.choices[0]
+    assert kinds["options"] == [["", NONE], *([kind, kind] for kind in KINDS)]
+    assert kinds["value"] == LINE
     assert drawn_in(panel) is not None
 
-    panel._kind.value = BAR
+    choose(panel, "kind", BAR)
     assert panel._plot is not None
     assert (panel._plot.kind, panel._plot.y) == (BAR, "mean_edges")
-    panel._x.value = "n_tokens"
-    panel._colour.value = "dataset"
+    choose(panel, "x", "n_tokens")
+    choose(panel, "colour", "dataset")
     assert panel._plot == Plot(BAR, "n_tokens", "mean_edges", "dataset")
-    panel._kind.value = NONE
+    choose(panel, "y", "dataset")
+    assert panel._plot.y == "mean_edges"
+    choose(panel, "kind", "")
     assert drawn_in(panel) is None
-    panel._kind.value = SCATTER
+    assert len(panel._choices.choices) == 1
+    choose(panel, "kind", SCATTER)
     assert drawn_in(panel) is not None
+
+
+def test_every_choice_is_one_of_its_options() -> None:
+    """For every kind of plot of every table."""
+    for table in TABLES:
+        for kind in kinds_of(table):
+            for made in choices_of(table, fitted(table, Plot(kind, "", ""))):
+                assert made["value"] in [value for value, _ in made["options"]]
 
 
 def test_a_plot_stays_while_the_columns_stay(panel: PlotPanel) -> None:
     """A query that is run again keeps what the reader chose; another does not."""
     panel.show(LENGTHS)
-    panel._kind.value = SCATTER
+    choose(panel, "kind", SCATTER)
     panel.show(LENGTHS.slice(0, 3))
     assert panel._plot is not None
     assert panel._plot.kind == SCATTER

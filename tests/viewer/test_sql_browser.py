@@ -44,10 +44,9 @@ COLOURS_OF_PLOTS = """(colour) => {
 DRAWN = """() => {
     const models = [...Bokeh.documents[0]._all_models.values()]
     const plots = models.filter((model) => model.name === "quick-plot")
-    const view = plots.length === 1 && Bokeh.index.find_one(plots[0])
-    return view && view.model.renderers.every((drawn) => Bokeh.index.find_one(drawn))
+    return plots.length === 1 && Bokeh.index.find_one(plots[0])?.is_displayed
 }"""
-"""Whether there is one plot, and each of its parts is drawn."""
+"""Whether there is one plot, and one sees it."""
 
 STEPS = (
     "(from range(12) select (range // 2)::int as layer, "
@@ -265,21 +264,18 @@ def test_a_question_is_one_click_away_and_plotted(page: Page) -> None:
     shelf(page, "Questions").get_by_role("link", name="active most often").click()
     expect(editor(page)).to_have_value(re.compile(f"run_id = '{TINY}'"))
     expect(rows(page)).not_to_have_count(0)
-    expect(page.get_by_role("combobox", name="Plot")).to_have_text("heat map")
+    expect(page.get_by_role("combobox", name="Plot")).to_have_value("heat map")
     expect(page.locator(".quick-plot canvas").first).to_be_visible()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("group", ["none", "step"])
-def test_every_kind_of_plot_is_drawn(page: Page, kind: str, group: str) -> None:
-    """Bokeh finds no fault with what HoloViews gives it."""
-    columns = "layer, step, resid, attn" if group == "step" else "layer, attn, resid"
+@pytest.mark.parametrize("columns", ["layer, step, resid, attn", "layer, attn, resid"])
+def test_every_kind_of_plot_is_drawn(page: Page, columns: str) -> None:
+    """With groups and without; Bokeh finds no fault with what HoloViews gives it."""
     run(page, f"from {STEPS} select {columns}")
     choose = page.get_by_role("combobox", name="Plot")
-    choose.click()
-    page.get_by_role("option", name=kind, exact=True).click()
-    expect(choose).to_have_text(kind)
-    page.wait_for_function(DRAWN)
+    for kind in KINDS:
+        choose.select_option(kind)
+        page.wait_for_function(DRAWN)
 
 
 def test_queries_are_kept_and_forgotten(page: Page) -> None:

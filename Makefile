@@ -12,7 +12,8 @@ demo: .venv/ready
 	  $(BIN)/flowglass sweep --model $$model $(TASKS:%=--data %) --limit $(LIMIT) \
 	    --targets answer --tensors dense --store $(STORE) || exit; done
 	@echo; $(BIN)/flowglass sql $(STORE) "$$(cat docs/active-heads.sql)"
-	@echo "next: open a prompt in the viewer and click a token; or ask your own question:"
+	@echo "next: open a prompt in the viewer and click a token, or look at all of them on the"
+	@echo "      pages Components, Compare and Routes (docs/viewer.md); or ask in SQL:"
 	@echo "      $(BIN)/flowglass sql $(STORE) \"select * from targets limit 5\""
 	@[ -n "$$DEMO_EXIT" ] || $(BIN)/flowglass view $(STORE)
 
@@ -39,6 +40,8 @@ soak: .venv/ready-dev
 docs: .venv/ready-dev
 	$(BIN)/python -m tests.pipeline.models_page
 	$(BIN)/python -m tests.store.sql_page
+	store=$$(mktemp -d) && DEMO_EXIT=1 $(MAKE) demo STORE=$$store && \
+	  $(BIN)/python docs/figures/make.py $$store && rm -r $$store
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv

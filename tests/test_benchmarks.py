@@ -1,6 +1,7 @@
 """The benchmarks run: on a tiny model here, for real with `make bench`."""
 
 import math
+import os
 import runpy
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,9 @@ def test_workers(script: Any, tmp_path: Path) -> None:
     assert found.idle is None
 
 
+@pytest.mark.skipif(
+    not os.environ.get("FLOWGLASS_SOAK"), reason="minutes: only in `make soak`"
+)
 def test_the_viewer(script: Any, tmp_path: Path) -> None:
     """Everything with a bar is measured, in a browser and without one."""
     names = script("viewer.py")

@@ -36,6 +36,7 @@ class ComponentMaps:
         self._palette = LIGHT
         self.maps: list[ComponentMap] = []
         self._captions: list[pn.pane.HTML] = []
+        self._boxes: list[pn.Column] = []
         self.root = pn.FlexBox(
             gap="14px 30px", sizing_mode="stretch_width", margin=0, visible=False
         )
@@ -44,8 +45,8 @@ class ComponentMaps:
         """Show these groups of a model of this shape."""
         while len(self.maps) < len(groups):
             self._add()
-        for place, box in enumerate(self.root):
-            box.visible = place < len(groups)
+        # Not hidden: hidden figures would keep Bokeh from laying out the others.
+        self.root.objects = self._boxes[: len(groups)]
         for caption, group in zip(self._captions, groups, strict=False):
             caption.object = f"<div>{group.caption}</div>"
             caption.visible = bool(group.caption)
@@ -73,10 +74,10 @@ class ComponentMaps:
         caption = pn.pane.HTML(stylesheets=[CAPTION_STYLE], margin=(0, 0, 2, 0))
         self.maps.append(made)
         self._captions.append(caption)
-        self.root.append(pn.Column(caption, made.root, margin=0))
+        self._boxes.append(pn.Column(caption, made.root, margin=0))
 
     def _fill(self, groups: Sequence[GroupMap], layers: int, heads: int) -> None:
-        for box, made, group in zip(self.root, self.maps, groups, strict=False):
+        for box, made, group in zip(self._boxes, self.maps, groups, strict=False):
             made.shape(layers, heads)
             box.width = width_of(layers, heads, self._room)
             made.fill(group.cells, missing="not known")

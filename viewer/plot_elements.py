@@ -11,16 +11,14 @@ from bokeh.models import HoverTool
 from bokeh.models.annotations import ColorBar
 from bokeh.models.glyph import Glyph
 
+from .plot_data import data_of, distinct, name_of, names
 from .quick_plot import BAR, FEW, HEAT_MAP, LINE, Plot
 from .theme import Palette
 
 HEIGHT = 340
-MOST_BARS = 60
-MOST_POINTS = 5000
 SHADES = 128
 LONG_NAME = 7
 """Characters of a name below a bar; longer ones are turned."""
-LONGEST_NAME = 28
 
 GROUPS = ("accent", "ffn", "attn", "target", "minus", "muted", "plus", "bad")
 """Colours that groups have, in this order."""
@@ -31,12 +29,40 @@ assert len(GROUPS) == FEW
 def figure_of(table: pa.Table, plot: Plot, palette: Palette) -> tuple[Any, str]:
     """The plot as a Bokeh figure, and what was averaged or left out of it."""
     data, note = data_of(table, plot)
-    figure = hv.render(element_of(data, plot, palette), backend="bokeh")
+    figure = rendered(element_of(data, plot, palette))
     figure.name = "quick-plot"
     dress(figure, palette)
     for legend in figure.legend:
         legend.title = plot.colour
+    if any(isinstance(name, tuple) for name in getattr(figure.x_range, "factors", [])):
+        _name_groups_only(figure.xaxis[0], palette)
     return figure, note
+
+
+def rendered(element: Any) -> Any:
+    """A HoloViews element as a Bokeh figure, made in whatever thread.
+
+    `hv.render` sets its theme on the session's document, whose lock a thread lacks; a
+    renderer without a theme does not.
+    """
+    plot = hv.renderer("bokeh").instance(theme=None).get_plot(element)
+    plot.document = None  # or it would stay with the session as long as that lasts
+    return plot.state
+
+
+def _name_groups_only(axis: Any, palette: Palette) -> None:
+    """Of bars side by side: the legend names each, the axis what they share.
+
+    `multi_level=False` of HoloViews would do so, but mixes up the colours.
+    """
+    axis.update(
+        major_label_text_font_size="1px",
+        major_label_text_alpha=0,
+        major_tick_line_color=None,
+        group_text_color=palette.muted,
+        group_text_font_style="normal",
+        separator_line_alpha=0,
+    )
 
 
 def element_of(data: pa.Table, plot: Plot, palette: Palette) -> Any:
@@ -46,59 +72,9 @@ def element_of(data: pa.Table, plot: Plot, palette: Palette) -> Any:
     return _chart(data, plot, palette)
 
 
-def data_of(table: pa.Table, plot: Plot) -> tuple[pa.Table, str]:
-    """Columns `x`, `y` and `colour` without nulls, and what became of the other rows.
-
-    Where rows share a place, which only scattered points may, it has their mean.
-    """
-    names = {"x": plot.x, "y": plot.y, "colour": plot.colour}
-    names = {role: name for role, name in names.items() if name}
-    drawn = pa.table({role: table[name] for role, name in names.items()})
-    drawn = drawn.drop_null()
-    for place, field in enumerate(drawn.schema):
-        if pa.types.is_decimal(field.type):
-            column = drawn.column(place).cast(pa.float64())
-            drawn = drawn.set_column(place, field.name, column)
-    notes = []
-    if lost := table.num_rows - drawn.num_rows:
-        rows = f"{lost:,} row{'' if lost == 1 else 's'}"
-        notes.append(f"{rows} with null left out")
-    measure = "colour" if plot.kind == HEAT_MAP else "y"
-    drawn = drawn.set_column(
-        drawn.column_names.index(measure),
-        measure,
-        drawn[measure].cast(pa.float64(), safe=False),
-    )
-    if plot.kind in (BAR, LINE, HEAT_MAP):
-        keys = [role for role in drawn.column_names if role != measure]
-        means = drawn.group_by(keys, use_threads=False).aggregate([(measure, "mean")])
-        if means.num_rows < drawn.num_rows:
-            notes.append(f"means of {drawn.num_rows:,} rows")
-        drawn = means.rename_columns([*keys, measure])
-    drawn, dropped = _few(drawn, plot)
-    return drawn, "; ".join([*notes, *dropped])
-
-
-def _few(drawn: pa.Table, plot: Plot) -> tuple[pa.Table, list[str]]:
-    """As much as can be told apart, and what was left out."""
-    notes = []
-    if plot.kind != HEAT_MAP and plot.colour:
-        groups = _distinct(drawn, "colour")
-        if len(groups) > FEW:
-            mask = pa.array([g in groups[:FEW] for g in drawn["colour"].to_pylist()])
-            drawn = drawn.filter(mask)
-            notes.append(f"the first {FEW} of {len(groups):,} groups")
-    most = MOST_BARS if plot.kind == BAR else MOST_POINTS
-    if drawn.num_rows > most:
-        what = "bars" if plot.kind == BAR else "points"
-        notes.append(f"the first {most:,} of {drawn.num_rows:,} {what}")
-        drawn = drawn.slice(0, most)
-    return drawn, notes
-
-
 def _chart(data: pa.Table, plot: Plot, palette: Palette) -> Any:
     """Bars, lines or points, in the colours of their groups."""
-    groups = _distinct(data, "colour") if plot.colour else []
+    groups = distinct(data, "colour") if plot.colour else []
     colours = [getattr(palette, name) for name in GROUPS]
     shared = _shared(plot, palette, measure="y")
     if plot.kind == BAR:
@@ -113,13 +89,13 @@ def _chart(data: pa.Table, plot: Plot, palette: Palette) -> Any:
         rows = rows.sort_by("x") if sort else rows
         columns = _columns(rows)
         if not _is_measured(data["x"]):
-            columns["x"] = _names(rows["x"])
+            columns["x"] = names(rows["x"])
         return made(columns, ["x"], ["y"]).opts(color=colour, **style, **shared)
 
     if not groups:
         return one(data, colours[0])
     parts = {
-        _name(group): one(_of_group(data, group), colour)
+        name_of(group): one(_of_group(data, group), colour)
         for group, colour in zip(groups, colours, strict=False)
     }
     return hv.NdOverlay(parts, kdims=["colour"]).opts(
@@ -131,19 +107,18 @@ def _bars(
     data: pa.Table, groups: list[Any], colours: list[str], shared: dict[str, Any]
 ) -> Any:
     """Bars side by side; one alone has the colour of its group."""
-    columns = _columns(data) | {"x": _names(data["x"])}
+    columns = _columns(data) | {"x": names(data["x"])}
     turned = max(map(len, columns["x"]), default=0) > LONG_NAME
     shared = shared | {"xrotation": 40 if turned else 0, "line_color": None}
     if not groups:
         return hv.Bars(columns, ["x"], ["y"]).opts(color=colours[0], **shared)
-    columns["colour"] = _names(data["colour"])
+    columns["colour"] = names(data["colour"])
     alone = len(set(columns["x"])) == len(columns["x"])
     dimensions = (["x"], ["y", "colour"]) if alone else (["x", "colour"], ["y"])
     return hv.Bars(columns, *dimensions).opts(
         color="colour",
-        cmap=dict(zip(map(_name, groups), colours, strict=False)),
+        cmap=dict(zip(map(name_of, groups), colours, strict=False)),
         legend_position="right",
-        multi_level=False,
         **shared,
     )
 
@@ -163,7 +138,7 @@ def _heat_map(data: pa.Table, plot: Plot, palette: Palette) -> Any:
     grid = np.full((len(ys), len(xs)), np.nan)
     for row in data.to_pylist():
         grid[ys.index(row["y"]), xs.index(row["x"])] = row["colour"]
-    named = ([_name(x) for x in xs], [_name(y) for y in ys], grid)
+    named = ([name_of(x) for x in xs], [name_of(y) for y in ys], grid)
     return hv.HeatMap(named, ["x", "y"], ["colour"]).opts(
         cmap=shades,
         clim=limits,
@@ -275,13 +250,8 @@ def _of_group(data: pa.Table, group: object) -> pa.Table:
     return data.filter(pa.array([v == group for v in data["colour"].to_pylist()]))
 
 
-def _distinct(data: pa.Table, name: str) -> list[Any]:
-    """The values of a column, in order of appearance."""
-    return list(dict.fromkeys(data[name].to_pylist()))
-
-
 def _ordered(data: pa.Table, name: str) -> list[Any]:
-    return sorted(_distinct(data, name))
+    return sorted(distinct(data, name))
 
 
 def _is_measured(column: pa.ChunkedArray) -> bool:
@@ -289,13 +259,3 @@ def _is_measured(column: pa.ChunkedArray) -> bool:
     return bool(
         pa.types.is_integer(of) or pa.types.is_floating(of) or pa.types.is_temporal(of)
     )
-
-
-def _names(column: pa.ChunkedArray) -> list[str]:
-    return [_name(value) for value in column.to_pylist()]
-
-
-def _name(value: object) -> str:
-    """A value as the name of a bar, a group or a row."""
-    text = f"{value:.4g}" if isinstance(value, float) else str(value) or "∅"
-    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"

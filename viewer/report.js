@@ -13,6 +13,7 @@ const PAGE_ICON = '<svg viewBox="0 0 18 18" aria-hidden="true"><path d="M4 1.5h7
   'H4zM11 1.5V5h3.5M9 8v5.5M6.7 11.3 9 13.6l2.3-2.3"/></svg>'
 const VOID = new Set(["br", "hr", "img", "input", "wbr", "col"])
 const LEFT_OUT = new Set(["script", "link", "iframe", "object", "embed", "template", "base"])
+const STATES = new Set(["value", "checked", "selected"])
 const ADDRESSES = new Set(["href", "src", "srcset", "action", "formaction", "xlink:href"])
 
 const escaped = (text) => text.replace(/[&<>"]/g, (letter) =>
@@ -29,20 +30,28 @@ const cssOf = (sheet) => {
   }
 }
 
+// What a reader has typed or chosen is in no attribute.
+function stateOf(element) {
+  const { localName, value, checked, selected } = element
+  if (localName === "input") return `${checked ? " checked" : ""} value="${escaped(value)}"`
+  return localName === "option" && selected ? " selected" : ""
+}
+
 function attributesOf(element) {
   const found = []
   for (const { name, value } of element.attributes) {
-    if (name.startsWith("on") || (ADDRESSES.has(name) && !/^(data:|#)/.test(value))) continue
+    if (name.startsWith("on") || STATES.has(name) || (ADDRESSES.has(name) && !/^(data:|#)/.test(value))) continue
     found.push(` ${name}="${escaped(value)}"`)
   }
-  if (element.localName === "input" && !element.hasAttribute("value"))
-    found.push(` value="${escaped(element.value)}"`)
-  return found.join("")
+  return found.join("") + stateOf(element)
 }
 
+// A rule that places a canvas does not place an image.
 function imageOf(canvas) {
   const { width, height } = canvas.getBoundingClientRect()
-  const style = `${canvas.getAttribute("style") ?? ""};width:${width}px;height:${height}px`
+  const { position, left, top } = getComputedStyle(canvas)
+  const style = `${canvas.getAttribute("style") ?? ""};position:${position};left:${left};` +
+    `top:${top};width:${width}px;height:${height}px`
   try {
     return `<img alt="" src="${canvas.toDataURL()}" style="${escaped(style)}">`
   } catch { // an empty one
@@ -65,10 +74,13 @@ function written(node) {
   const name = node.localName
   if (name === "style") return node.sheet ? `<style>${cssOf(node.sheet)}</style>` : ""
   if (LEFT_OUT.has(name)) return ""
+  if (name === "head") return insideOf(node) // where MUI keeps its styles
   if (getComputedStyle(node).display === "none") return ""
   if (name === "canvas") return imageOf(node)
   const open = `<${name}${attributesOf(node)}>`
-  return VOID.has(name) ? open : `${open}${shadowOf(node)}${insideOf(node)}</${name}>`
+  if (VOID.has(name)) return open
+  const inside = name === "textarea" ? escaped(node.value) : shadowOf(node) + insideOf(node)
+  return `${open}${inside}</${name}>`
 }
 
 function pageNamed(name) {

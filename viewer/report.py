@@ -5,6 +5,7 @@ The file has no script and may load nothing, by a policy of its own.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from html import escape
@@ -63,16 +64,30 @@ class Report(JSComponent):
     def _handle_msg(self, msg: dict[str, str]) -> None:
         shown = self._shown()
         before, after = around(shown, address=str(msg["report"]))
-        name = "-".join(["flowglass", *shown.title.lower().split()])
-        kept = "".join(c for c in name if c.isalnum() or c in "-_")
+        name = file_name(shown)
         self._send_msg(
             {
                 "page": shown.page,
                 "before": before,
                 "after": after,
-                "file": f"{kept}.html",
+                "file": f"{name}.html",
             }
         )
+
+
+def file_name(shown: Shown) -> str:
+    """The file's, without an ending: what is shown, of which run if it is only that.
+
+    >>> run = {"run_id": "gpt2-ioi+8-31e"}
+    >>> file_name(Shown("page-head", None, "layer 2 · head 1", run, False))
+    'flowglass-layer-2-head-1'
+    >>> file_name(Shown("page-front", None, "flowglass", run, False))
+    'flowglass-gpt2-ioi-8-31e'
+    """
+    what = shown.title
+    if shown.page == "page-front" and shown.run:
+        what = shown.run["run_id"]
+    return "-".join(["flowglass", *re.findall(r"\w+", what.lower())])
 
 
 def around(shown: Shown, *, address: str) -> tuple[str, str]:
@@ -139,7 +154,8 @@ def _of_extract(extract: Extract) -> str:
     n = extract.table.num_rows
     first = replace(extract, table=extract.table.slice(0, MOST_ROWS))
     rows = file_of(first, "csv").decode()
-    size = f"{n:,} rows" if n <= MOST_ROWS else f"the first {MOST_ROWS:,} of {n:,} rows"
+    size = f"the first {MOST_ROWS:,} of {n:,} rows" if n > MOST_ROWS else f"{n:,} rows"
+    size = "1 row" if n == 1 else size
     query = f"<pre>{escape(extract.sql)}</pre>" if extract.sql else ""
     return (
         f"<h3>{escape(extract.name)}</h3>{query}<details><summary>{size} as CSV"

@@ -63,7 +63,9 @@ class SharesPanel:
         self.whole = SharesPlot("shares", ALONE)
         self.parts: list[SharesPlot] = []
         self._captions: list[pn.pane.HTML] = []
-        self._alone = pn.Column(pn.pane.Bokeh(self.whole.plot, margin=0), margin=0)
+        self._boxes: list[pn.Column] = []
+        self._alone = pn.Column(margin=0)
+        self._pane = pn.pane.Bokeh(self.whole.plot, margin=0)
         self._beside = pn.FlexBox(
             gap="14px 26px", sizing_mode="stretch_width", margin=0
         )
@@ -132,7 +134,8 @@ class SharesPanel:
     def _draw(self) -> None:
         there = bool(self._whole)
         self._legend.visible = there
-        self._alone.visible = there and not self._groups
+        # A hidden figure would keep Bokeh from laying out those beside it.
+        self._alone.objects = [self._pane] if there and not self._groups else []
         self._beside.visible = there and bool(self._groups)
         if not there:
             return
@@ -140,8 +143,7 @@ class SharesPanel:
         self._legend.object = legend(parts, pale=bool(self._groups))
         while len(self.parts) < len(self._groups):
             self._add()
-        for place, box in enumerate(self._beside):
-            box.visible = place < len(self._groups)
+        self._beside.objects = self._boxes[: len(self._groups)]
         for caption, (name, of) in zip(
             self._captions, self._groups.items(), strict=False
         ):
@@ -163,9 +165,13 @@ class SharesPanel:
         caption = pn.pane.HTML(**style)
         self.parts.append(made)
         self._captions.append(caption)
-        self._beside.append(
-            pn.Column(caption, pn.pane.Bokeh(made.plot, margin=0), margin=0)
+        drawing = pn.Column(
+            pn.pane.Bokeh(made.plot, margin=0),
+            sizing_mode="stretch_width",
+            height=BESIDE[1],
+            margin=0,
         )
+        self._boxes.append(pn.Column(caption, drawing, width=BESIDE[0], margin=0))
 
     def _caption(self, group: str, row: Row) -> str:
         """The group's name and size, as HTML."""

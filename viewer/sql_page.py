@@ -6,7 +6,7 @@ anything. What is asked is `Selection.sql`: a link opens the query and runs it.
 
 from functools import partial
 from html import escape
-from typing import Any
+from typing import Any, cast
 
 import panel as pn
 import panel_material_ui as pmu
@@ -36,7 +36,7 @@ class SqlPage:
     def __init__(self, desk: Desk) -> None:
         self._store = desk.store
         self._selection = desk.selection
-        self._document: Any = pn.state.curdoc
+        self._document = cast(Any, pn.state.curdoc)
         self._asked = ""
         self._asker = Asker(desk.store, desk.pulse.seats)
         self._questions = questions()

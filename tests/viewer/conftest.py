@@ -30,6 +30,8 @@ ARGUMENTS = [
 FLOWGLASS = "from flowglass.store.cli import main; main()"
 
 TINY, PARALLEL = "tiny-0123456789ab", "parallel-0123456789ab"
+FULL, BARE = "full", "bare"
+"""Of `corpus_path`."""
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +107,34 @@ def demo_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         targets="answer",
         tensors="dense",
         store=root,
+    )
+    return root
+
+
+@pytest.fixture(scope="session")
+def corpus_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store for the pages about a whole run: one that has all there is to show, and
+    one without neurons and without anything read in tokens."""
+    from flowglass.pipeline import sweep
+
+    root = tmp_path_factory.mktemp("corpus") / "runs"
+    sweep(
+        model="tiny-gpt2",
+        data=["ioi", "facts"],
+        limit=16,
+        targets="answer",
+        project="all",
+        store=root,
+        run=FULL,
+    )
+    sweep(
+        model="tiny-llama",
+        data="ioi",
+        limit=3,
+        neurons=0,
+        project="none",
+        store=root,
+        run=BARE,
     )
     return root
 

@@ -120,3 +120,21 @@ def test_the_page_is_accessible(opened: Tab, theme: Palette) -> None:
     expect(page.get_by_text("Activation frequency by category")).to_be_visible()
 
     assert faults(page) == []
+
+
+DRAWN = """() => {
+    const model = Bokeh.documents[0].get_model_by_name("shares-0")
+    const view = model && Bokeh.index.find_one(model)
+    return view?.frame.bbox.width > 0 && Bokeh.documents[0].is_idle
+}"""
+
+
+def test_a_link_to_a_split_is_drawn_whole(demo: str, browser: BrowserContext) -> None:
+    """Shares by layer too: Bokeh lays out no figure beside one that is hidden."""
+    tab = Tab(browser.new_page(), demo)
+    tab.load("?view=components&facet=token+class")
+    tab.page.wait_for_function(DRAWN)
+    expect(tab.page.get_by_text("of all positions")).to_be_visible()
+    tab.page.close()
+    assert not tab.foreign
+    assert not tab.errors

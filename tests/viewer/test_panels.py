@@ -204,7 +204,7 @@ def test_every_download_is_what_its_query_finds(
     for place in (None, here.edge, Ffn(3, here.target), State("mid", 2, here.target)):
         inspector = here.show(place)
         sheets = (inspector.above, inspector.below, here.app._prediction._attribution)
-        for extract in (e for sheet in sheets for e in sheet._extracts):
+        for extract in (e for sheet in sheets for e in sheet.extracts):
             if extract is None or extract.sql.startswith("-- lower triangles"):
                 continue
             again = store.table(extract.sql)
@@ -249,11 +249,11 @@ def test_a_files_bytes_are_the_rows(seen: dict[str, Seen]) -> None:
     sent: list[Any] = []
     sheet._send_msg = sent.append  # type: ignore[method-assign]
 
-    place = next(i for i, e in enumerate(sheet._extracts) if e is not None)
+    place = next(i for i, e in enumerate(sheet.extracts) if e is not None)
     sheet._handle_msg({"download": [place, "parquet"]})
     sheet._handle_msg({"download": [place, "csv"]})
 
-    extract = sheet._extracts[place]
+    extract = sheet.extracts[place]
     assert extract is not None
     parquet, csv = (base64.b64decode(message["base64"]) for message in sent)
     assert pa.parquet.read_table(pa.BufferReader(parquet)).equals(extract.table)

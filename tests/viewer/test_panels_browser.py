@@ -66,6 +66,7 @@ def test_an_edge_opens_its_heads_and_a_cell_opens_another(opened: Tab) -> None:
     first_row(page).click()
     expect(page).to_have_url(re.compile(r"selected=attn-\d+-\d+-\d+&head=\d"))
     expect(heads(page).first).to_be_visible()
+    expect(page.get_by_role("progressbar", name="Loading")).to_be_hidden()
     layer, query, key = re.findall(r"attn-(\d+)-(\d+)-(\d+)", page.url)[0]
     sought = ["head-contribution", int(query), 0]
     cell = page.wait_for_function(CENTRE_OF_CELL, arg=sought)

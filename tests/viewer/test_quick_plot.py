@@ -4,14 +4,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from bokeh.document import Document
+from bokeh.io.doc import patch_curdoc
 
-from flowglass.viewer.plot_elements import (
-    MOST_BARS,
-    blend,
-    data_of,
-    element_of,
-    figure_of,
-)
+from flowglass.viewer.plot_data import MOST_BARS, data_of
+from flowglass.viewer.plot_elements import blend, element_of, figure_of
 from flowglass.viewer.plot_panel import NONE, PlotPanel, choices_of
 from flowglass.viewer.quick_plot import (
     BAR,
@@ -175,6 +172,31 @@ def test_lines_of_groups_have_colours_and_a_legend() -> None:
         assert legend.label_text_color == palette.text
         colours = [glyph.glyph.line_color for glyph in figure.renderers]
         assert colours == [palette.accent, palette.ffn]
+
+
+def test_bars_side_by_side_have_the_colours_of_their_groups() -> None:
+    """As the legend says, whatever they stand over."""
+    figure, _ = figure_of(
+        LENGTHS, Plot(BAR, "n_tokens", "mean_edges", "dataset"), LIGHT
+    )
+    (bars,) = figure.renderers
+    data, mapper = bars.data_source.data, bars.glyph.fill_color.transform
+    assert mapper.palette == [LIGHT.accent, LIGHT.ffn]
+    shown = zip(data["x"], data["color"], data["y"], strict=True)
+    assert sorted(shown) == [
+        *(("4", "a", 1.0), ("4", "b", 4.0), ("5", "a", 2.0)),
+        *(("5", "b", 5.0), ("6", "a", 3.0), ("6", "b", 6.0)),
+    ]
+
+
+def test_drawing_leaves_the_page_of_the_session_alone() -> None:
+    """Threads draw, and have no lock on it."""
+    page = Document()
+    theme = page.theme
+    with patch_curdoc(page):
+        figure, _ = figure_of(POINTS, Plot(SCATTER, "closure", "entropy"), LIGHT)
+    assert page.theme is theme
+    assert figure.document is None
 
 
 def test_names_of_columns_are_only_text() -> None:

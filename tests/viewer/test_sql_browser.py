@@ -71,7 +71,14 @@ def opened(viewer: str, browser: BrowserContext) -> Iterator[Tab]:
     tab = Tab(browser.new_page(), viewer)
     tab.load(f"?run={TINY}&view=sql")
     yield tab
+    settle(tab.page)
     tab.page.close()
+
+
+def settle(page: Page) -> None:
+    """Let the server say what it has to: it complains where nobody listens any more."""
+    page.wait_for_function("() => Bokeh.documents[0]?.is_idle")
+    page.wait_for_timeout(1000)
 
 
 @pytest.fixture
@@ -293,6 +300,7 @@ def test_queries_are_kept_and_forgotten(page: Page) -> None:
 
     expect(editor(page)).to_have_value("select 5 as kept")
     expect(rows(page)).to_have_text(["5"])
+    settle(page)
     page.reload()
     there = shelf(page, "Saved in this browser")
     expect(rows(page)).to_have_text(["5"])
@@ -303,6 +311,7 @@ def test_queries_are_kept_and_forgotten(page: Page) -> None:
 def test_a_broken_shelf_says_so(page: Page) -> None:
     """What something else has put there is not ours to lose silently."""
     page.evaluate("localStorage.setItem('flowglass-queries', '{')")
+    settle(page)
     page.reload()
     there = shelf(page, "Saved in this browser")
     expect(there.get_by_text("cannot be read")).to_be_visible()
@@ -316,6 +325,7 @@ def test_a_link_to_a_query_is_copied(page: Page) -> None:
     page.get_by_role("button", name="Copy link").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")
+    settle(page)
     page.goto(copied)
     expect(rows(page)).to_have_text(["6"])
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from threading import BoundedSemaphore
 
 import pyarrow as pa
 import pyarrow.csv
@@ -13,21 +12,16 @@ from flowglass.store import open_store
 from flowglass.store.questions import questions
 from flowglass.store.sandbox import Rows
 from flowglass.store.store import Store
-from flowglass.viewer import sql_asker
 from flowglass.viewer.app import App
 from flowglass.viewer.downloads import file_of
 from flowglass.viewer.pulse import Pulse
-from flowglass.viewer.result_cells import cells_of
-from flowglass.viewer.row_links import link_of, run_of_query
-from flowglass.viewer.sql_asker import Answer, Asker, Found, Refused, Stopped
+from flowglass.viewer.sql_asker import Found
 from flowglass.viewer.sql_editor import shown
 from flowglass.viewer.sql_page import LONGEST_LINK, SqlPage
 from flowglass.viewer.sql_result import PAGE_SIZE
 
 from .conftest import PARALLEL, TINY
-from .sql_stand import ENDLESS, PATIENCE, answered, ask, column, page_of, wait_until
-
-VIEWS = ("head", "neuron")
+from .sql_stand import ENDLESS, answered, ask, column, page_of, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -224,63 +218,6 @@ def test_a_row_of_no_certain_run_is_no_link(page: SqlPage) -> None:
     assert page._selection.view == "sql"
 
 
-@pytest.mark.parametrize(
-    ("row", "leads_to"),
-    [
-        ({"prompt_id": 3}, "prompt=3"),
-        ({"prompt_id": 3, "target": 5, "layer": 1}, "prompt=3&target=5"),
-        (
-            {"prompt_id": 3, "layer": 1, "head": 2, "query": 9, "key": 4},
-            "prompt=3&selected=attn-1-9-4&head=2",
-        ),
-        (
-            {"prompt_id": 3, "layer": 1, "kind": "ffn", "head": None, "query": 9},
-            "prompt=3&selected=ffn-1-9",
-        ),
-        (
-            {"prompt_id": 3, "layer": 1, "neuron": 8, "position": 4},
-            "prompt=3&selected=ffn-1-4&neuron=8",
-        ),
-        ({"layer": 1, "head": 2}, "view=head&head=2&layer=1"),
-        (
-            {"layer": 1, "component": "head", "index": 2},
-            "view=head&head=2&layer=1",
-        ),
-        (
-            {"layer": 1, "neuron": 7, "expert": 3},
-            "view=neuron&neuron=7&layer=1&expert=3",
-        ),
-        ({"layer": 1, "neuron": 7, "expert": None}, "view=neuron&neuron=7&layer=1"),
-        ({"layer": 1, "component": "ffn", "index": 0}, ""),
-        ({"layer": -1, "head": 2}, ""),
-        ({"layer": True, "head": 2}, ""),
-        ({"prompt_id": -3}, ""),
-        ({"prompt_id": "3"}, ""),
-        ({"n": 3}, ""),
-    ],
-)
-def test_columns_say_where_a_row_leads(row: dict[str, object], leads_to: str) -> None:
-    """By the names that the tables give them; values that name nothing do not."""
-    expected = f"?run=r&{leads_to}" if leads_to else ""
-    assert link_of(row, run="r", views=VIEWS) == expected
-
-
-def test_a_head_is_no_link_before_there_is_a_page_of_it() -> None:
-    """A link must lead somewhere; the run of a row is its own."""
-    assert link_of({"layer": 1, "head": 2}, run="r", views=()) == ""
-    assert link_of({"run_id": "s", "n": 2}, run="r", views=()) == "?run=s"
-    assert link_of({"run_id": None, "prompt_id": 2}, run="r", views=()) == ""
-    assert link_of({"prompt_id": 2}, run=None, views=()) == ""
-
-
-def test_the_run_of_rows_is_the_one_that_the_query_names() -> None:
-    """Quoted as SQL quotes; two are none."""
-    runs = ["it's", "b"]
-    assert run_of_query("where run_id = 'it''s'", runs) == "it's"
-    assert run_of_query("where run_id in ('it''s', 'b')", runs) is None
-    assert run_of_query("from runs", ["b"]) == "b"
-
-
 def test_every_question_is_answered_here(page: SqlPage) -> None:
     """Asked of the run in view, none is refused."""
     assert len(page._editor.questions) == len(questions()) >= 20
@@ -303,30 +240,6 @@ def test_questions_follow_the_run_in_view(app: App) -> None:
     assert "run_id = 'it''s'" in first["sql"]
 
 
-def test_values_are_shown_as_what_they_are() -> None:
-    """White space of tokens, nulls, lists, bytes, times, digits that matter."""
-    table = pa.table(
-        {
-            "token": [" a\n", None],
-            "text": ["a b\n", "x" * 400],
-            "share": [0.25, None],
-            "tiny": [1.5e-7, float("nan")],
-            "ids": [123456, -1],
-            "yes": [True, False],
-            "tokens": [["a", "é"], None],
-            "raw": [b"\x01", b""],
-        }
-    )
-    first, second = cells_of(table, table)
-    assert first == [
-        *("·a⏎", "a b⏎", "0.2500", "1.5e-07", "123456", "true"),
-        *('["a", "é"]', "01"),
-    ]
-    assert second[0] == second[2] == second[6] == "null"
-    assert second[1].endswith("…")
-    assert second[3:6] == ["nan", "-1", "false"]
-
-
 def test_what_is_shown_can_be_taken_away(page: SqlPage) -> None:
     """In the order that is shown; lists and bytes as text where CSV has no word."""
     sql = "from range(3) select range as n, [range, null] as l, {'a': range} as s, "
@@ -343,63 +256,6 @@ def test_what_is_shown_can_be_taken_away(page: SqlPage) -> None:
     assert read["b"].to_pylist()[0] == 1  # hexadecimal: 01
     again = pa.parquet.read_table(pa.BufferReader(file_of(extract, "parquet")))
     assert again.equals(extract.table)
-
-
-def test_a_query_waits_for_a_seat_and_can_be_given_up(store: Store) -> None:
-    """Readers share the machine; who waits is not stuck."""
-    seats = BoundedSemaphore(1)
-    asker, told = Asker(store, seats), list[Answer]()
-    seats.acquire()
-    asker.ask("select 1", told.append)
-    asker.stop()
-    wait_until(lambda: bool(told))
-    assert told == [Stopped()]
-    asker.ask("select 1", told.append)
-    assert asker._sandbox is None
-    seats.release()
-    wait_until(lambda: len(told) == 2)
-    assert isinstance(told[1], Found)
-    assert seats.acquire(timeout=PATIENCE)
-    asker.close()
-
-
-def test_a_sandbox_ends_with_its_session_and_when_it_rests(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No process stays behind; the next query gets another."""
-    monkeypatch.setattr(sql_asker, "IDLE", 0.05)
-    asker, told = Asker(store, BoundedSemaphore(1)), list[Answer]()
-    for n in (1, 2):
-        asker.ask(f"select {n}", told.append)
-        wait_until(lambda n=n: len(told) == n)
-        wait_until(lambda: asker._sandbox is None)
-    monkeypatch.setattr(sql_asker, "IDLE", 60.0)
-    asker.ask("select 3", told.append)
-    wait_until(lambda: len(told) == 3)
-    sandbox = asker._sandbox
-    assert sandbox is not None
-    process = sandbox._session.process if sandbox._session else None
-    assert process is not None
-    assert process.is_there
-
-    asker.close()
-
-    assert not process.is_there
-    assert all(isinstance(answer, Found) for answer in told)
-
-
-def test_a_query_has_its_time_and_memory(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """More, and it is stopped with a sentence."""
-    monkeypatch.setattr(sql_asker, "SECONDS", 0.5)
-    asker, told = Asker(store, BoundedSemaphore(1)), list[Answer]()
-    asker.ask(ENDLESS, told.append)
-    wait_until(lambda: bool(told))
-    asker.close()
-    (answer,) = told
-    assert isinstance(answer, Refused)
-    assert "more than 0.5 seconds" in answer.message
 
 
 def test_what_a_system_cannot_hold_back_is_said(page: SqlPage) -> None:

@@ -35,8 +35,8 @@ soak: .venv/ready-dev
 	sh .ci/chromium
 	FLOWGLASS_SOAK=1 $(BIN)/pytest -q
 
-# Pages that follow from the code, or from measurements; `make test` says when they are
-# out of date.
+# Pages and figures that follow from the code, or from measurements; `make test` says when
+# pages are out of date, `make soak` when figures are.
 docs: .venv/ready-dev
 	$(BIN)/python -m tests.pipeline.models_page
 	$(BIN)/python -m tests.store.sql_page

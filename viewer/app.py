@@ -1,9 +1,8 @@
 """One session of the viewer: its Selection, its pages and the address bar.
 
-The Selection is the only state. Pages stay mounted and are shown or hidden, which is
-several times faster than building them anew. About every second the session asks the
-pulse for what is new in the store; the front page then shows it. A prediction stays as
-it is, for nothing of it can change, but one that was not there yet may come.
+The Selection is the only state. About every second the session asks the pulse for what
+is new in the store; the front page then shows it. A prediction stays as it is, for
+nothing of it can change, but one that was not there yet may come.
 """
 
 import time
@@ -13,28 +12,25 @@ from threading import RLock
 from typing import Any
 
 import panel as pn
-import param
-from panel_material_ui.template.base import Page
 
 from flowglass.store.errors import StoreError
 
-from .busy import detach_busy
+from .frame import NAME, frame
 from .front_page import FrontPage
 from .live import Live
 from .live_panel import LivePanel
 from .loading import LoadingBar
+from .mounting import Mounted, name_page
 from .nav import Nav
 from .prediction import Row
 from .prediction_page import PredictionPage
 from .pulse import Pulse
 from .report import Report, Shown
 from .selection import OF_A_PROMPT, OF_A_VIEW, Selection
-from .theme import material_theme, stylesheet
 from .trail import Trail
 from .url_state import UrlState
 from .views import VIEWS, Desk, View, build
 
-NAME = "flowglass"
 MOUNTED_AFTER = 5
 """Ticks until a session has the page too that it did not open with: sooner the server
 may be busy with readers who wait for their first."""
@@ -44,24 +40,6 @@ TICK_MS = 1000
 
 SHOWN_BY = ["run", "view", "prompt", "search", "dataset", "category", "sort", "page"]
 """What of the Selection decides which page is shown, and the list on the first."""
-
-HEAD_STYLE = {
-    ".MuiAppBar-root": {
-        "backgroundColor": "background.paper",
-        "backgroundImage": "none",
-        "color": "text.primary",
-        "boxShadow": "none",
-        "borderBottom": "1px solid",
-        "borderColor": "divider",
-    },
-    ".MuiToolbar-root": {"minHeight": "52px !important"},
-    # What pmu's Page has of its own: a heading without words, and a bar for Panel's
-    # `busy`, which `detach_busy` keeps still.
-    ".MuiToolbar-root > .MuiTypography-h5, .MuiLinearProgress-root": {
-        "display": "none"
-    },
-}
-
 
 REPORT_STYLE = {"margin-left": "auto", "align-self": "center"}
 
@@ -98,8 +76,19 @@ class App:
         name_page(self._front.root, "front")
         name_page(self._prediction.root, "prompt")
         self._front.root.visible = self._prediction.root.visible = False
-        self._pages = pn.Column(sizing_mode="stretch_width", margin=0)
-        self.page = self._build_page()
+        self._pages = Mounted()
+        self.page = frame(
+            header=[self._trail, self._report],
+            main=[
+                self._url,
+                self._loading.root,
+                self._nav,
+                *([self._live.root, self._live.line] if self._live else []),
+                self._pages.root,
+            ],
+            dark=self.selection.theme == "dark",
+        )
+        self._paint(self.page.dark_theme)
         self.page.param.watch(self._toggle_theme, "dark_theme")
         self.selection.param.watch(self._apply_theme, "theme")
         self.selection.param.watch(self._update, SHOWN_BY)
@@ -110,30 +99,9 @@ class App:
             # Bokeh's own: it holds the document while it runs, so figures may change.
             document.add_periodic_callback(self._tick_if_loaded, TICK_MS)
 
-    def _build_page(self) -> Page:
-        page = Page(
-            meta_title=NAME,
-            header=[self._trail, self._report],
-            main=[
-                self._url,
-                self._loading.root,
-                self._nav,
-                *([self._live.root, self._live.line] if self._live else []),
-                self._pages,
-            ],
-            stylesheets=[stylesheet()],
-            theme_config=material_theme(),
-            dark_theme=self.selection.theme == "dark",
-            busy_indicator=None,
-            sx=HEAD_STYLE,
-        )
-        detach_busy(page)
-        self._paint(page.dark_theme)
-        return page
-
     def _on_screen(self) -> Shown:
         """The page that is shown, to be saved."""
-        root = next(root for root in self._pages if root.visible)
+        root = self._pages.shown
         title = self._url.title.removesuffix(f" · {NAME}")
         dark = bool(self.page.dark_theme)
         return Shown(str(root.name), root, title, self._run, dark)
@@ -280,25 +248,17 @@ class App:
         self._turn_to(self._prediction.root, title=f"{here} · {NAME}")
 
     def _turn_to(self, root: Any, *, title: str) -> None:
-        for each in self._pages:
-            each.visible = each is root
-        root.visible = True
-        self._mount(root)
+        self._pages.turn_to(root)
         if self._live is not None:
             self._live.root.visible = root is self._front.root
         self._url.title = title
-
-    def _mount(self, root: Any) -> None:
-        """Have the page's components made, which is most of what a session costs."""
-        if root not in self._pages.objects:
-            self._pages.append(root)
 
     def _mount_rest(self) -> None:
         """Mount what the session did not open with, unless the reader is at work."""
         if self._lock.acquire(blocking=False):
             try:
-                self._mount(self._front.root)
-                self._mount(self._prediction.root)
+                self._pages.mount(self._front.root)
+                self._pages.mount(self._prediction.root)
             finally:
                 self._lock.release()
 
@@ -324,12 +284,6 @@ def chosen_run(runs: list[Row], run_id: str) -> Row | None:
     full = [run for run in runs if run["n_prompts"]]
     stored = [run for run in full if not run.get("is_live")]
     return next(iter(stored or full or runs), None)
-
-
-def name_page(root: Any, key: str) -> None:
-    """Let the browser find a page's root by its name."""
-    with param.edit_constant(root):
-        root.name = f"page-{key}"
 
 
 def in_background(job: Callable[[], None]) -> None:

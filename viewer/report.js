@@ -13,7 +13,7 @@ const PAGE_ICON = '<svg viewBox="0 0 18 18" aria-hidden="true"><path d="M4 1.5h7
   'H4zM11 1.5V5h3.5M9 8v5.5M6.7 11.3 9 13.6l2.3-2.3"/></svg>'
 const VOID = new Set(["br", "hr", "img", "input", "wbr", "col"])
 const LEFT_OUT = new Set(["script", "link", "iframe", "object", "embed", "template", "base"])
-const STATES = new Set(["value", "checked", "selected"])
+const STATES = { input: ["value", "checked"], option: ["selected"] }
 const ADDRESSES = new Set(["href", "src", "srcset", "action", "formaction", "xlink:href"])
 
 const escaped = (text) => text.replace(/[&<>"]/g, (letter) =>
@@ -40,7 +40,8 @@ function stateOf(element) {
 function attributesOf(element) {
   const found = []
   for (const { name, value } of element.attributes) {
-    if (name.startsWith("on") || STATES.has(name) || (ADDRESSES.has(name) && !/^(data:|#)/.test(value))) continue
+    if (name.startsWith("on") || (ADDRESSES.has(name) && !/^(data:|#)/.test(value))) continue
+    if (STATES[element.localName]?.includes(name)) continue
     found.push(` ${name}="${escaped(value)}"`)
   }
   return found.join("") + stateOf(element)

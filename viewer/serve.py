@@ -20,7 +20,6 @@ from .live import Live
 from .page_head import remember_files
 from .pulse import Pulse
 from .stores import Stores
-from .unchecked import set_unchecked
 
 THREADS = 4
 """A slow question of one reader does not hold up another's."""
@@ -47,7 +46,6 @@ def serve(
     origins = allowed_origins(host, port)
     protect(origins)
     pn.config.nthreads = THREADS  # type: ignore[misc]  # has a setter
-    set_unchecked()
     remember_files()
     pn.extension()
     print(

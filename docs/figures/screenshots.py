@@ -77,7 +77,7 @@ def take(browser: Browser, address: str, shot: Shot, picture: Path) -> None:
     page = browser.new_page(viewport={"width": width, "height": height})
     page.goto(f"{address.rstrip('/')}/?{urlencode(shot.asked)}")
     page.get_by_text(shot.ready).first.wait_for(state="attached", timeout=60_000)
-    page.locator(".pn-loading").wait_for(state="detached", timeout=60_000)
+    page.locator("#loader").wait_for(state="hidden", timeout=60_000)
     page.wait_for_timeout(SETTLED)
     page.screenshot(path=picture)
     page.close()

@@ -140,6 +140,16 @@ def corpus_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def corpus(
+    corpus_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The address of a viewer of that store."""
+    log = tmp_path_factory.mktemp("log") / "corpus.log"
+    with served(corpus_path, log) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
 def demo(demo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a viewer of the demo's store."""
     with served(demo_path, tmp_path_factory.mktemp("log") / "demo.log") as address:

@@ -21,7 +21,7 @@ def pulse(store_path: Path) -> Iterator[Pulse]:
 
 def mounted(app: App) -> list[Any]:
     """The pages that have components, in the order in which they came."""
-    pages: list[Any] = app._pages.objects
+    pages: list[Any] = app._pages.root.objects
     return pages
 
 

@@ -1,14 +1,19 @@
 """docs/viewer.md says what is so: its pages, options and conditions are there."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+from PIL import Image
 
 from flowglass.pipeline import cli
 from flowglass.store import open_store
 from flowglass.store.cohorts import Cohort
 from flowglass.viewer.views import VIEWS
 
-PAGE = Path(__file__).parents[2] / "docs" / "viewer.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "viewer.md"
 TEXT = PAGE.read_text()
 
 
@@ -54,3 +59,23 @@ def test_its_links_lead_somewhere() -> None:
             h.lower().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", there, re.M)
         }
         assert not name or name in headings
+
+
+def test_every_picture_is_shown() -> None:
+    """What docs/images holds, the tour or the README shows, with a word of it."""
+    text = TEXT + (ROOT / "README.md").read_text()
+    shown = dict(re.findall(r"!\[(.*?)\]\((?:docs/)?images/([\w.-]+)\)", text, re.S))
+    there = {picture.name for picture in (ROOT / "docs" / "images").iterdir()}
+    assert {*shown.values()} == there
+    assert min(map(len, shown)) > 20
+
+
+def test_its_pictures_can_be_taken_again(demo: str, tmp_path: Path) -> None:
+    """One of them, of another store: a PNG that shows more than one colour."""
+    script = ROOT / "docs" / "figures" / "screenshots.py"
+    command = [sys.executable, script, demo, "--only", "routes", "--out", tmp_path]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "routes.png") as picture:
+        assert picture.size == (1280, 800)
+        assert len(picture.getcolors() or []) > 20

@@ -8,7 +8,7 @@ import holoviews.plotting.bokeh  # registers what draws
 from bokeh.models import HoverTool, NumeralTickFormatter
 
 from .compare_words import brief
-from .plot_elements import dress
+from .plot_elements import dress, rendered
 from .prediction import Row
 from .theme import Palette
 
@@ -147,7 +147,7 @@ def spread_told(row: Row) -> str:
 
 def finished(element: Any, name: str, palette: Palette) -> Any:
     """The element as a Bokeh figure in the theme's colours."""
-    figure = hv.render(element, backend="bokeh")
+    figure = rendered(element)
     dress(figure, palette)
     figure.name = name
     for renderer in figure.renderers:

@@ -9,7 +9,7 @@ import holoviews.plotting.bokeh  # registers what draws
 from bokeh.models import HoverTool
 
 from .compare_words import DIFFERENCE, MINUS, SURE, component, signed, small
-from .plot_elements import dress
+from .plot_elements import dress, rendered
 from .prediction import Row
 from .theme import Palette
 
@@ -75,7 +75,7 @@ def volcano(rows: Sequence[Row], palette: Palette) -> Any:
         legend_position="top",
         legend_cols=3,
     )
-    figure = hv.render(element, backend="bokeh")
+    figure = rendered(element)
     dress(figure, palette)
     figure.name = "volcano"
     figure.y_range.start = 0

@@ -150,9 +150,6 @@ def finished(element: Any, name: str, palette: Palette) -> Any:
     figure = rendered(element)
     dress(figure, palette)
     figure.name = name
-    for renderer in figure.renderers:
-        # Nothing is selected here, and those of bars come with values within values.
-        renderer.update(selection_glyph="auto", nonselection_glyph="auto")
     return figure
 
 

@@ -43,7 +43,15 @@ class ConvergencePanel:
         )
         self.head = SectionHead(TITLE)
         self.plot = pn.pane.Bokeh(None, margin=0)
-        self._answer = pn.Column(self.head.root, self.plot, visible=False, margin=0)
+        self._answer = pn.Column(
+            self.head.root,
+            # Bokeh lays out the figures in its columns together, and would no longer
+            # see those that are in a FlexBox on the page.
+            pn.FlexBox(self.plot, margin=0),
+            sizing_mode="stretch_width",
+            visible=False,
+            margin=0,
+        )
         self.root = pn.Column(
             self.ask, self._answer, sizing_mode="stretch_width", margin=(24, 0, 0, 0)
         )
@@ -95,7 +103,8 @@ def ranked_first(run: Row) -> int:
     >>> ranked_first({"n_layers": 4, "n_heads": 4})
     4
     """
-    return max(1, min(MOST_FIRST, run["n_layers"] * run["n_heads"] // 4))
+    n_heads: int = run["n_layers"] * run["n_heads"]
+    return max(1, min(MOST_FIRST, n_heads // 4))
 
 
 def sentence(found: Convergence | TooFewPrompts, run: Row) -> str:
@@ -153,7 +162,7 @@ def curve_of(found: Convergence, palette: Palette) -> Any:
         logx=True,
         ylim=(0, 1.03),
         xlabel="prompts (vertical line: those there are)",
-        ylabel="share of the first heads that is found",
+        ylabel="share found",
         toolbar=None,
         show_legend=False,
     )

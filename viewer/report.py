@@ -4,15 +4,18 @@ The browser writes down what it shows (report.js); what stands around that is ma
 The file has no script and may load nothing, by a policy of its own.
 """
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import panel_material_ui
 from panel.custom import JSComponent
 
 from .downloads import DownloadMenu, Extract, file_of
@@ -23,7 +26,10 @@ from .theme import MONOSPACE, stylesheet
 MOST_ROWS = 5000
 """Rows of each table that the file holds; it says how many there are."""
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
+FONTS = Path(panel_material_ui.__file__).parent / "dist"
+WEIGHTS = (400, 700)
+LATIN = "U+0-FF, U+131, U+152-153, U+2BB-2BC, U+2C6, U+2DA, U+2DC, U+2000-206F, U+2212"
 STYLE = """
   body { margin: 0; background: var(--fg-surface); color: var(--fg-text);
     font: 14px/1.55 Roboto, system-ui, sans-serif }
@@ -97,7 +103,7 @@ def around(shown: Shown, *, address: str) -> tuple[str, str]:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f"<title>{escape(shown.title)}</title>"
-        f"<style>{stylesheet()}\n:root{{--fg-monospace:{MONOSPACE}}}{STYLE}</style></head>"
+        f"<style>{fonts()}{stylesheet()}\n:root{{--fg-monospace:{MONOSPACE}}}{STYLE}</style></head>"
         f'<body class="{theme}" data-theme="{theme}">'
         f"<header><b>flowglass</b>{escape(shown.title)}</header><main>"
     )
@@ -105,6 +111,21 @@ def around(shown: Shown, *, address: str) -> tuple[str, str]:
     parts += [_of_extract(extract) for extract in unlike(extracts(shown.root))]
     after = f'</main><section class="about">{"".join(parts)}</section></body></html>'
     return before, after
+
+
+@cache
+def fonts() -> str:
+    """The page's font, with which its columns are as wide as its words, as CSS: its
+    Latin letters and figures, as panel-material-ui ships them."""
+    made = []
+    for weight in WEIGHTS:
+        (path,) = FONTS.glob(f"roboto-latin-{weight}-normal-*.woff2")
+        data = base64.b64encode(path.read_bytes()).decode()
+        made.append(
+            f"@font-face{{font-family:Roboto;font-weight:{weight};"
+            f"src:url(data:font/woff2;base64,{data});unicode-range:{LATIN}}}\n"
+        )
+    return "".join(made)
 
 
 def extracts(root: Any) -> Iterator[Extract]:

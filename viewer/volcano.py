@@ -27,7 +27,7 @@ def points(rows: Sequence[Row], ink: str) -> list[tuple[float, float, str, str]]
 
     >>> row = {"layer": 0, "component": "ffn", "index": 0, "difference": 1.0}
     >>> points([row | {"effect": 0.5, "p": 0.01, "q": 0.02}], "plus")
-    [(0.5, 2.0, 'Layer 0 · FFN', 'difference +1 · effect +0.5 · q 0.020')]
+    [(0.5, 2.0, 'Layer 0 · FFN', 'difference +1.00 · effect +0.500 · q 0.020')]
     """
     return [
         (
@@ -52,9 +52,7 @@ def ink_of(row: Row) -> str:
 def volcano(rows: Sequence[Row], palette: Palette) -> Any:
     """The plot as a Bokeh figure."""
     made = [
-        hv.Scatter(
-            points(rows, ink), "effect", ["sure", "name", "told"], label=label
-        ).opts(
+        hv.Scatter(of, "effect", ["sure", "name", "told"], label=label).opts(
             color=getattr(palette, ink),
             alpha=0.45 if ink == "muted" else 0.9,
             size=7,
@@ -62,6 +60,7 @@ def volcano(rows: Sequence[Row], palette: Palette) -> Any:
             tools=[_hover(palette)],
         )
         for ink, label in KINDS
+        if (of := points(rows, ink))
     ]
     widest = max((abs(row["effect"] or 0.0) for row in rows), default=0.0) * 1.1 or 1.0
     element = hv.Overlay(made).opts(

@@ -23,6 +23,18 @@ PAGES = {
 }
 """With the region that is filled last."""
 THEMES = {"light": LIGHT, "dark": DARK}
+SETTLED = """() => !document.getAnimations().some(
+    (each) => each.effect.getTiming().iterations !== Infinity)"""
+"""Nothing fades or moves any more."""
+DRAWN = """(name) => [...Bokeh.documents[0].all_models].some((model) =>
+    model.name === name && Bokeh.index.find_one(model)?.el?.isConnected)"""
+"""A name alone may be that of a figure before, too."""
+AXES = """(name) => [...Bokeh.documents[0].all_models]
+    .filter((model) => model.name === name)
+    .map((model) => Bokeh.index.find_one(model)).filter((view) => view?.el?.isConnected)
+    .flatMap((view) => [view.frame, ...view.axis_views])
+    .map((part) => String(part.bbox))"""
+"""Where a figure's frame and axes lie in it."""
 SIZES = ((1280, 800), (1920, 1080))
 
 
@@ -31,10 +43,16 @@ def tab(corpus: str, browser: BrowserContext) -> Iterator[Tab]:
     """A tab that all tests here use, in which nothing foreign or wrong may happen."""
     opened = Tab(browser.new_page(), corpus)
     opened.load(f"?run={FULL}&view=components")
+    opened.page.wait_for_function(CENTRE, arg=["components-0", 0, 0])
     yield opened
     opened.page.close()
     assert not opened.foreign
     assert not opened.errors
+
+
+def rgb(colour: str) -> str:
+    """A colour of the theme, as a browser says it."""
+    return f"rgb{tuple(bytes.fromhex(colour.removeprefix('#')))}"
 
 
 def at_heading(page: Page, text: str | re.Pattern[str]) -> None:
@@ -97,10 +115,9 @@ def test_from_an_edge_to_its_head_and_from_a_square_to_its_neuron(tab: Tab) -> N
     tab.visit(f"?run={FULL}&prompt=0")
     row = strongest.get_by_role("table", name=re.compile("FFN")).locator("tbody tr")
     row.first.get_by_role("link").first.click()
-    page.get_by_role("link", name=re.compile(r"neuron \d+ over all prompts")).click()
+    page.get_by_role("link", name="it over all prompts").click()
     at_heading(page, re.compile(r"^Layer \d · neuron \d+$"))
-    histogram = "Bokeh.documents[0].get_model_by_name('activations')"
-    page.wait_for_function(f"Bokeh.index.find_one({histogram})?.el.isConnected")
+    page.wait_for_function(DRAWN, arg="activations")
 
 
 def test_from_a_typed_token_to_a_head_that_reads_it(tab: Tab) -> None:
@@ -124,14 +141,18 @@ def test_from_a_typed_token_to_a_head_that_reads_it(tab: Tab) -> None:
 
 
 def test_a_ranking_of_heads_says_how_many_prompts_it_takes(tab: Tab) -> None:
-    """Asked for by a button; a sentence and a curve."""
+    """Asked for by a button; a sentence and a curve; other plots stay as they are."""
     page = tab.page
     tab.visit(PAGES["compare"][0])
+    page.wait_for_function(DRAWN, arg="volcano")
+    page.wait_for_function(SETTLED)
+    before = page.evaluate(AXES, "volcano")
+    assert len(set(before)) == 3  # a frame and two axes
     page.get_by_role("button", name="How many prompts does a ranking").click()
 
     expect(page.get_by_text(re.compile("4 of 16 heads"))).to_be_visible()
-    curve = "Bokeh.documents[0].get_model_by_name('convergence')"
-    page.wait_for_function(f"Bokeh.index.find_one({curve})?.el.isConnected")
+    page.wait_for_function(DRAWN, arg="convergence")
+    assert page.evaluate(AXES, "volcano") == before
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
@@ -141,14 +162,16 @@ def test_a_page_is_accessible_and_fits(tab: Tab, name: str, theme: Palette) -> N
     page = tab.page
     query, last = PAGES[name]
     tab.visit(query + ("&theme=dark" if theme is DARK else ""))
-    surface = tuple(bytes.fromhex(theme.surface.removeprefix("#")))
     for part in ("body", ".MuiAppBar-root", "main"):
-        expect(page.locator(part)).to_have_css("background-color", f"rgb{surface}")
+        expect(page.locator(part)).to_have_css("background-color", rgb(theme.surface))
     region = page.get_by_role("region", name=last)
     expect(region.get_by_role("heading").first).to_be_visible()
 
+    for label in page.locator("label.MuiFormLabel-root:visible").all():
+        expect(label).to_have_css("color", rgb(theme.muted))  # it fades
+    page.wait_for_function(SETTLED)
     found = [
-        f"{fault['impact']} {fault['id']}: {node['html'][:200]}"
+        f"{fault['id']}: {node['failureSummary']} {node['html']}"
         for fault in Axe().run(page).response["violations"]
         for node in fault["nodes"]
     ]

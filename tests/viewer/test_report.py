@@ -93,6 +93,7 @@ def test_a_file_may_load_nothing_and_runs_nothing(dark: bool) -> None:
     assert policy["content"] == POLICY
     assert POLICY.startswith("default-src 'none'")
     assert "script" not in POLICY
+    assert before.count("src:url(data:font/woff2;base64,") == 2
     assert not file.tags & {"script", "link", "iframe", "img", "object", "base"}
     (body,) = (attributes for tag, attributes in file.elements if tag == "body")
     assert body["class"] == ("mui-dark" if dark else "mui-light")

@@ -1,4 +1,4 @@
-"""A saved page in Chromium: opened from disk it shows the same, and asks for nothing."""
+"""A saved page in Chromium: from disk it shows the same, and asks for nothing."""
 
 import re
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from flowglass.viewer.theme import DARK, LIGHT
 from .conftest import FULL
 from .test_browser import Tab, graph_of
 from .test_hostile import IMAGE, SCRIPT, root, served  # noqa: F401  # a fixture
+from .test_pages_browser import DRAWN
 
 WORDS = """(root) => {
     const found = []
@@ -27,6 +28,8 @@ WORDS = """(root) => {
     return found.join(" ").split(/\\s+/).filter(Boolean)
 }"""
 """All text in sight, in order."""
+FONTS_LOADED = """() => document.fonts.ready.then(() => [...document.fonts]
+    .filter((face) => face.status === "loaded").map((face) => face.weight))"""
 SHOWN = """(name) => Bokeh.index.find_one(Bokeh.documents.map(
     (d) => d.get_model_by_name(name)).find(Boolean)).el"""
 
@@ -83,8 +86,7 @@ def test_a_saved_page_shows_the_same_without_a_server(
     expect(page.locator("main")).to_have_css("background-color", surface)
     expect(page.get_by_role("heading", name="Top examples · Prev")).to_be_visible()
     expect(page).to_have_title("layer 2 head 1 · flowglass")
-    drawn = "Bokeh.documents[0].get_model_by_name('spreads')"
-    page.wait_for_function(f"Bokeh.index.find_one({drawn})?.el.isConnected")
+    page.wait_for_function(DRAWN, arg="spreads")
     page.wait_for_timeout(500)  # the plots are painted in the frame after
     shown = page.evaluate(WORDS, page.evaluate_handle(SHOWN, "page-head"))
 
@@ -98,6 +100,7 @@ def test_a_saved_page_shows_the_same_without_a_server(
         "e => getComputedStyle(e).backgroundColor"
     ) == surface.replace(",", ", ").replace("  ", " ")
     assert file.page.locator("main img").count() >= 3
+    assert file.page.evaluate(FONTS_LOADED) == ["400", "700"]
     assert file.page.evaluate("document.scripts.length") == 0
     about = file.page.locator(".about")
     expect(about).to_contain_text("model_hash")

@@ -18,7 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flowglass.datasets.catalog import load
-from flowglass.pipeline import corpus, sweeping  # before torch: it sets how threads wait
+from flowglass.pipeline import (  # before torch: it sets how threads wait
+    corpus,
+    sweeping,
+)
 from flowglass.pipeline.cluster import own_cluster
 from flowglass.pipeline.engine import Engine, LocalEngine
 from flowglass.pipeline.loading import load_tokenizer

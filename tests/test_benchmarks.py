@@ -210,7 +210,7 @@ def test_planning(script: Any, tmp_path: Path) -> None:
 def test_workers(script: Any, tmp_path: Path) -> None:
     """A rate is read off the records of a sweep."""
     names = script("workers.py")
-    names["write_prompts"](tmp_path / "mixed.jsonl", 2)
+    names["write_prompts"](tmp_path / "mixed.jsonl", 2 * 256)
     with names["in_process"]() as engine:
         found = names["measure"](
             engine,

@@ -10,7 +10,8 @@ from flowglass.store.intervals import N_EFFECTIVE, around, ratio_error, wilson
 
 
 def value(sql: str, rows: str = "(SELECT 1)") -> float | None:
-    found = duckdb.execute(f"SELECT {sql} FROM {rows}").fetchone()
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT {sql} FROM {rows}").fetchone()
     assert found is not None
     return found[0]  # type: ignore[no-any-return]
 

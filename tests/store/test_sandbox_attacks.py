@@ -33,10 +33,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (world / "secret.txt").write_text(SECRET)
     (world / "outside.csv").write_text(f"a\n{SECRET}\n")
     parquet = f"COPY (SELECT '{SECRET}' AS a) TO '{{}}' (FORMAT parquet)"
-    for folder in (root / "runs_evil", world / "store_evil" / "runs"):
-        folder.mkdir(parents=True)
-        duckdb.sql(parquet.format(folder / "x.parquet"))
-    duckdb.sql(parquet.format(world / "outside.parquet"))
+    with duckdb.connect() as connection:
+        for folder in (root / "runs_evil", world / "store_evil" / "runs"):
+            folder.mkdir(parents=True)
+            connection.sql(parquet.format(folder / "x.parquet"))
+        connection.sql(parquet.format(world / "outside.parquet"))
     with duckdb.connect(str(world / "other.duckdb")) as other:
         other.execute(f"CREATE TABLE t AS SELECT '{SECRET}' AS a")
     (root / "runs" / "link.txt").symlink_to(world / "secret.txt")

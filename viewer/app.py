@@ -203,17 +203,17 @@ class App:
         self._turn_to(self._front.root, title=NAME)
 
     def _show_nav(self, run: Row | None) -> None:
-        """The pages there are; none without prompts to tell of."""
-        listed = {"": "Prompts"} | {k: v.title for k, v in VIEWS.items() if v.is_listed}
-        if not run or not run["n_prompts"] or len(listed) == 1:
-            listed = {}
+        """The pages there are; without prompts to tell of, one: so nothing moves when
+        the first come."""
+        listed = {"": "Prompts"}
+        if run and run["n_prompts"]:
+            listed |= {key: kind.title for key, kind in VIEWS.items() if kind.is_listed}
         self._nav.param.update(
             keys=list(listed),
             labels=list(listed.values()),
             links=[self.selection.link(view=key) or "?" for key in listed],
             open=self.selection.view,
         )
-        self._nav.visible = bool(listed)
 
     def _show_view(self, run: Row, key: str) -> None:
         """A page about the run; what it shows of it is its own."""

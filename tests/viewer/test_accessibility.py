@@ -37,7 +37,16 @@ def turn_to(tab: Tab, query: str, theme: Palette) -> Page:
 
 
 def faults(page: Page) -> list[str]:
-    """Whatever axe finds wrong, the serious and the small, with where it is."""
+    """Whatever axe finds wrong, the serious and the small, with where it is; it looks
+    again after a moment, for colours fade when the theme changes."""
+    for _ in range(4):
+        if not looked(page):
+            return []
+        page.wait_for_timeout(500)
+    return looked(page)
+
+
+def looked(page: Page) -> list[str]:
     return [
         f"{fault['impact']} {fault['id']}: {node['html'][:200]}"
         for fault in Axe().run(page).response["violations"]

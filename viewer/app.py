@@ -31,10 +31,6 @@ from .trail import Trail
 from .url_state import UrlState
 from .views import VIEWS, Desk, View, build
 
-MOUNTED_AFTER = 5
-"""Ticks until a session has the page too that it did not open with: sooner the server
-may be busy with readers who wait for their first."""
-
 TICK_MS = 1000
 """How often a session asks for what is new, which costs nothing if nothing is."""
 
@@ -57,7 +53,6 @@ class App:
         self._lock = RLock()  # a session's events run in several threads
         self._seen = pulse.n_changes
         self._following = False
-        self._ticks = 0
         self._run: Row | None = None
         self.selection = Selection()
         self.selection.load(query)
@@ -123,9 +118,6 @@ class App:
     def _tick_if_loaded(self) -> None:
         # What changes between the page and its websocket is lost.
         if pn.state.loaded:
-            self._ticks += 1
-            if self._ticks == MOUNTED_AFTER:
-                self._mount_rest()
             self._tick()
 
     def _tick(self) -> None:
@@ -252,15 +244,6 @@ class App:
         if self._live is not None:
             self._live.root.visible = root is self._front.root
         self._url.title = title
-
-    def _mount_rest(self) -> None:
-        """Mount what the session did not open with, unless the reader is at work."""
-        if self._lock.acquire(blocking=False):
-            try:
-                self._pages.mount(self._front.root)
-                self._pages.mount(self._prediction.root)
-            finally:
-                self._lock.release()
 
     def _go_back(self, index: int) -> None:
         """The trail was clicked: home forgets everything, the run keeps its list."""

@@ -23,14 +23,13 @@ class Mounted:
         return next(root for root in self.root if root.visible)
 
     def turn_to(self, root: Any) -> None:
-        """Show this root and no other."""
+        """Show this root and no other; its components are made if they are not.
+
+        Only here: whatever is mounted, all that is on the page is laid out anew.
+        """
         for each in self.root:
             each.visible = each is root
         root.visible = True
-        self.mount(root)
-
-    def mount(self, root: Any) -> None:
-        """Have a root's components made, if they are not."""
         if root not in self.root.objects:
             self.root.append(root)
 

@@ -1,4 +1,4 @@
-"""A session makes the components of the page that it opens with, and others later."""
+"""A session makes the components of the page that it opens with, others when due."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowglass.store import open_store
-from flowglass.viewer.app import MOUNTED_AFTER, App
+from flowglass.viewer.app import App
 from flowglass.viewer.pulse import Pulse
 
 from .conftest import TINY
@@ -21,8 +21,7 @@ def pulse(store_path: Path) -> Iterator[Pulse]:
 
 def mounted(app: App) -> list[Any]:
     """The pages that have components, in the order in which they came."""
-    pages: list[Any] = app._pages.root.objects
-    return pages
+    return list(app._pages.root.objects)
 
 
 @pytest.mark.parametrize("query", ["", f"?run={TINY}&prompt=3"])
@@ -46,16 +45,3 @@ def test_a_page_comes_when_it_is_turned_to(pulse: Pulse) -> None:
 
     assert mounted(app) == both
     assert [root.visible for root in both] == [True, False]
-
-
-def test_the_other_page_comes_by_itself(pulse: Pulse) -> None:
-    """A few seconds after the first was opened, hidden: so it opens fast."""
-    app = App(pulse, path="runs/", query=f"?run={TINY}&prompt=3")
-    for _ in range(MOUNTED_AFTER - 1):
-        app._tick_if_loaded()
-    assert mounted(app) == [app._prediction.root]
-
-    app._tick_if_loaded()
-
-    assert mounted(app) == [app._prediction.root, app._front.root]
-    assert not app._front.root.visible

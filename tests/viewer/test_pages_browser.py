@@ -108,6 +108,7 @@ def test_from_an_edge_to_its_head_and_from_a_square_to_its_neuron(tab: Tab) -> N
     row.first.get_by_role("link").first.click()
     page.get_by_role("link", name=re.compile(r"head \d over all prompts")).click()
     at_heading(page, re.compile(r"^Layer \d · head \d$"))
+    page.wait_for_function(DRAWN, arg="offsets")
 
     page.go_back()
     graph_of(page)

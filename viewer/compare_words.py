@@ -69,9 +69,10 @@ def rest(where: str) -> str:
     """The condition of all targets that another does not choose; of none, none.
 
     >>> rest("correct"), rest("")
-    ('(correct) IS NOT TRUE', '')
+    ('(\\ncorrect\\n) IS NOT TRUE', '')
     """
-    return f"({where}) IS NOT TRUE" if where else ""
+    # On lines of its own: it may end in a comment.
+    return f"(\n{where}\n) IS NOT TRUE" if where else ""
 
 
 def _quoted(text: str) -> str:

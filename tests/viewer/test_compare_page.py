@@ -131,6 +131,12 @@ def test_a_bad_condition_is_told(page: ComparePage, condition: str, said: str) -
     assert not page._ranked.sections
 
 
+def test_a_condition_may_end_in_a_comment(page: ComparePage) -> None:
+    """The rest of the targets is still found."""
+    asked(page, a=f"{IOI} -- the first task")
+    assert table_of(page).rows
+
+
 def test_two_runs_must_have_one_shape(page: ComparePage, store: Store) -> None:
     """Others are not offered; a link that asks for one is told why not."""
     assert page._form.runs == []

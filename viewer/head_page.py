@@ -6,7 +6,6 @@ from typing import Any
 import pyarrow as pa
 
 from flowglass.store import head_queries as ask
-from flowglass.store import write_queries
 
 from . import head_sections as words
 from .component_plots import share_bars, spreads
@@ -14,6 +13,7 @@ from .downloads import Extract
 from .prediction import Row
 from .sections import Heading, Note
 from .sheets_page import WIDTH, SheetsPage
+from .writes_sections import writes_sections
 
 N_EXAMPLES = 12
 CHOOSE = "Choose a head: click a cell of the map on the page `Components`."
@@ -69,7 +69,17 @@ class HeadPage(SheetsPage):
         self._fill_looks(run, at)
         self._fill_importance(run, at, tau)
         self._fill_examples(run, at, role)
-        self._fill_writes(run, at)
+        self._writes.fill(
+            writes_sections(
+                self._store,
+                run,
+                "head",
+                caption="Promotes and suppresses",
+                not_added="This run stored no logit attribution.",
+                layer=layer,
+                index=head,
+            )
+        )
         return ""
 
     def _extract(
@@ -124,29 +134,4 @@ class HeadPage(SheetsPage):
         rows = found.to_pylist()
         self._examples.fill(
             [words.head_examples(rows, **at, role=role, extract=extract)]
-        )
-
-    def _fill_writes(self, run: Row, at: dict[str, int]) -> None:
-        of = {"layer": at["layer"], "index": at["head"]}
-        run_id = run["run_id"]
-        said = f"(store, {run_id!r}, 'head', layer={of['layer']}, index={of['index']})"
-        found = write_queries.promoted(self._store, run_id, "head", **of)
-        logits = write_queries.attribution(self._store, run_id, "head", **of)
-        name = f"{run_id}-layer-{of['layer']}-head-{of['index']}"
-        self._writes.fill(
-            [
-                words.meaning_table(
-                    found,
-                    "Promotes and suppresses",
-                    f"{name}-promoted",
-                    call=words.python(f"write_queries.promoted{said}"),
-                    missing=words.not_written(run),
-                ),
-                words.attribution_table(
-                    logits,
-                    f"{name}-attribution",
-                    call=words.python(f"write_queries.attribution{said}"),
-                    missing="This run stored no logit attribution.",
-                ),
-            ]
         )

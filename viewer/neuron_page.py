@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from flowglass.store import neuron_queries as ask
-from flowglass.store import prediction_queries, write_queries
+from flowglass.store import prediction_queries
 
 from . import head_sections as words
 from . import neuron_sections as said
@@ -21,6 +21,7 @@ from .prediction import Row
 from .promoted import promoted_table
 from .sections import Heading, Note
 from .sheets_page import WIDTH, SheetsPage
+from .writes_sections import writes_sections
 
 N_EXAMPLES = 14
 CHOOSE = (
@@ -70,7 +71,18 @@ class NeuronPage(SheetsPage):
         name = said.neuron_named(layer, neuron, expert)
         self.title(name)
         self._fill_weights(run, at)
-        self._fill_context(run, at)
+        self._context.fill(
+            writes_sections(
+                self._store,
+                run,
+                "neuron",
+                caption="In context",
+                not_added=said.NOT_ADDED,
+                layer=layer,
+                index=neuron,
+                expert=expert,
+            )
+        )
         self._summary.fill([Note(said.summed_up(found, run))])
         self._fill_activations(run, at, found)
         by = ask.importance_by_category(self._store, run_id, **at)
@@ -95,33 +107,6 @@ class NeuronPage(SheetsPage):
         name = f"layer-{at['layer']}-neuron-{at['neuron']}-weights"
         table = promoted_table("By its weights", found, name=name, missing=NO_VOCAB)
         self._weights.fill([table])
-
-    def _fill_context(self, run: Row, at: Row) -> None:
-        run_id = run["run_id"]
-        of = {"layer": at["layer"], "index": at["neuron"], "expert": at["expert"]}
-        call = f"(store, {run_id!r}, 'neuron', " + ", ".join(
-            f"{k}={v}" for k, v in of.items() if v is not None
-        )
-        found = write_queries.promoted(self._store, run_id, "neuron", **of)
-        logits = write_queries.attribution(self._store, run_id, "neuron", **of)
-        name = f"{run_id}-layer-{at['layer']}-neuron-{at['neuron']}"
-        self._context.fill(
-            [
-                words.meaning_table(
-                    found,
-                    "In context",
-                    f"{name}-promoted",
-                    call=words.python(f"write_queries.promoted{call})"),
-                    missing=words.not_written(run),
-                ),
-                words.attribution_table(
-                    logits,
-                    f"{name}-attribution",
-                    call=words.python(f"write_queries.attribution{call})"),
-                    missing=said.NOT_ADDED,
-                ),
-            ]
-        )
 
     def _fill_activations(self, run: Row, at: Row, summary: Row) -> None:
         self._drawn.pop("activations", None)

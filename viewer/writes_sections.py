@@ -1,4 +1,4 @@
-"""What a head or a neuron writes over a run, as sections: tokens and parts of logits."""
+"""What a head or a neuron writes over a run, as sections."""
 
 from typing import Any
 

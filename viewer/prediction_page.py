@@ -179,6 +179,8 @@ class PredictionPage:
         return {name: getattr(self._selection, name) for name in ("selected", *DRAWN)}
 
     def _follow(self, *events: Event) -> None:
+        if not self.root.visible:
+            return  # what it turns to, `show` will bring
         with self._loading.shown(), self._lock:
             shown = self._shown
             if shown is None or shown.prompt["prompt_id"] != self._selection.prompt:

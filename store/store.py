@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from threading import Lock
+from time import monotonic, sleep
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
 
 from .connect import connect, show
 from .errors import StoreError
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from .sandbox import Sandbox
 
 Params = Sequence[Any] | Mapping[str, Any] | None
+
+PATIENCE = 5.0
+"""Seconds in which a query that is interrupted has to end."""
 
 
 def open_store(path: str | Path) -> "Store":
@@ -54,6 +59,8 @@ class Store:
         self.snapshot = Snapshot()
         self._connection = connect()
         _let_read(self._connection, files)
+        self._cursors: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
+        self._handing_out = Lock()
         self._refreshing = Lock()
         self._show(take_snapshot(files, known=self.snapshot))
 
@@ -75,6 +82,8 @@ class Store:
     def cursor(self, query: str) -> "duckdb.DuckDBPyConnection":
         """A cursor to execute this query on, which only reads, or it is refused."""
         cursor = self._connection.cursor()
+        with self._handing_out:
+            self._cursors.add(cursor)
         with explained(self.root):
             check_reads_only(cursor, query)
         return cursor
@@ -230,8 +239,21 @@ class Store:
         return sandbox_of(self.files_of_store, lambda: self.snapshot, limits)
 
     def close(self) -> None:
-        """Close the connection; its relations end with it."""
-        self._connection.close()
+        """Close the connection; its relations end with it, and queries at work too."""
+        import duckdb
+
+        give_up = monotonic() + PATIENCE
+        while True:
+            with self._handing_out:
+                for cursor in self._cursors:
+                    cursor.interrupt()
+            try:
+                self._connection.close()
+                return
+            except duckdb.ResourceInUseException:
+                if monotonic() > give_up:
+                    raise
+                sleep(0.01)
 
     def __enter__(self) -> Self:
         return self

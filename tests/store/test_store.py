@@ -2,9 +2,11 @@
 
 import shutil
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -224,6 +226,25 @@ def test_threads_share_a_store(two_runs: Path) -> None:
         for thread in threads:
             thread.join()
     assert counts == [16] * 30
+
+
+def test_closing_ends_a_query_of_another_thread(two_runs: Path) -> None:
+    """A server that is told to end does not wait for what nobody will read."""
+    store = open_store(two_runs)
+    ended: list[str] = []
+
+    def ask() -> None:
+        try:
+            store.table("SELECT count(*) FROM range(100000000) a, range(100000) b")
+        except duckdb.InterruptException:
+            ended.append("interrupted")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.5)
+    store.close()
+    asking.join(30)
+    assert ended == ["interrupted"]
 
 
 def test_a_run_that_is_deleted_and_made_anew_is_read_anew(tmp_path: Path) -> None:

@@ -3,46 +3,46 @@
 from typing import Any
 
 import panel as pn
-import panel_material_ui as pmu
 import pyarrow as pa
 
 from flowglass.store.rollup import TAUS
 from flowglass.store.schema import DEFAULT_TAU
 from flowglass.store.throughput import Progress
 
-from .component_map import SCALE_STYLE, Cell, ComponentMap, Key, palette_of, scale
+from .component_map import (
+    Cell,
+    ComponentMap,
+    Key,
+    height_of,
+    palette_of,
+    scale,
+)
 from .prediction import Row
 from .pulse import Frequency, Pulse
-from .theme import HEADING
+from .section_head import SectionHead
+from .theme import LIGHT
 
 ROOM = (860, 190)
-
-NOTE_STYLE = f"""
-  :host {{ color: var(--fg-muted); font-size: 13px; line-height: 1.5 }}
-  .n {{ color: var(--fg-text); font-variant-numeric: tabular-nums }}
-  {SCALE_STYLE}
-"""
+TITLE = "Activation frequency"
 
 
 class ActivationMap:
-    """The map of one run; `tick` fills it when there is something new."""
+    """The map of one run; `tick` fills it when there is something new.
+
+    The figure is made at the first tick: the page is there a good deal sooner without.
+    """
 
     def __init__(self, pulse: Pulse) -> None:
         self._pulse = pulse
         self._run: Row | None = None
         self._shown: object = None
-        self._map = ComponentMap("activation-map", room=ROOM)
-        self._note = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=0)
+        self._palette = LIGHT
+        self.map: ComponentMap | None = None
+        self.head = SectionHead(TITLE, beside=True, margin=(22, 0, 6, 0))
+        self._place = pn.Column(sizing_mode="stretch_width", margin=0)
         self.root = pn.Column(
-            pn.FlexBox(
-                pmu.Typography("Activation frequency", margin=0, **HEADING),
-                self._note,
-                align_items="baseline",
-                gap="14px",
-                margin=(22, 0, 6, 0),
-                sizing_mode="stretch_width",
-            ),
-            self._map.root,
+            self.head,
+            self._place,
             sizing_mode="stretch_width",
             visible=False,
             margin=0,
@@ -58,32 +58,43 @@ class ActivationMap:
         before, self._run = self._run, run
         if before is None or before["run_id"] != run["run_id"]:
             self._shown = None
-            pn.state.execute(self._fill)
+            self._place.height = height_of(run["n_layers"], run["n_heads"], ROOM)
+            if self.map is not None:
+                pn.state.execute(self._fill)
 
     def set_dark(self, dark: bool) -> None:
         """Change the colours."""
-        pn.state.execute(lambda: self._map.set_colours(palette_of(dark)))
+        self._palette = palette_of(dark)
+        if (map := self.map) is not None:
+            pn.state.execute(lambda: map.set_colours(self._palette))
 
     def tick(self) -> None:
         """Show what is new; only where the document may be changed."""
-        if self._run is not None:
+        if self._run is None:
+            return
+        if self.map is None:
+            self.map = ComponentMap("activation-map", room=ROOM)
+            self.map.set_colours(self._palette)
+            self._fill()
+            self._place.append(self.map.root)
+        else:
             self._fill()
 
     def _fill(self) -> None:
-        run = self._run
+        run, map = self._run, self.map
         tau = None if run is None else tau_of(run)
-        if run is None or tau is None:
+        if run is None or map is None or tau is None:
             return
         found = self._pulse.frequency(run["run_id"], tau)
         progress = self._pulse.runs.get(run["run_id"])
         if progress is None or self._shown == (run["run_id"], found):
             return
         if self._shown is None:
-            self._map.shape(int(run["n_layers"]), int(run["n_heads"]))
+            map.shape(int(run["n_layers"]), int(run["n_heads"]))
         self._shown = (run["run_id"], found)
-        self._note.object = note_of(found, progress, tau)
+        self.head.note = note_of(found, progress, tau)
         cells = cells_of(found.table) if found else {}
-        self._map.fill(cells, missing="no targets yet")
+        map.fill(cells, missing="no targets yet")
 
 
 def tau_of(run: Row) -> float | None:

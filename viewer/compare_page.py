@@ -29,7 +29,7 @@ from .section_head import SectionHead
 from .sheet import Sheet
 from .theme import LIGHT
 from .views import Desk
-from .volcano import volcano
+from .volcano import Volcano, is_drawn
 
 FOLLOWED = ["a", "b", "other", "measure", "tau"]
 ROOM = (620, 230)
@@ -74,7 +74,7 @@ class ComparePage:
         self._map = ComponentMaps(
             "compare", room=ROOM, on_open=lambda key: self._open(*key)
         )
-        self._volcano = pn.pane.Bokeh(None, margin=0)
+        self._volcano = Volcano("volcano")
         self._ranked = Sheet(
             lambda changes: self._selection.go(**changes),
             label="Differences",
@@ -84,12 +84,12 @@ class ComparePage:
         self._map_box = pn.Column(self._map.root, sizing_mode="fixed", margin=0)
         self._stable = ConvergencePanel(desk)
         self._result = pn.Column(
-            self._head.root,
+            self._head,
             self._notes,
             self._legend,
             pn.FlexBox(
                 self._map_box,
-                pn.Column(self._volcano, margin=0),
+                pn.Column(self._volcano.pane, margin=0),
                 gap="14px 36px",
                 align_items="flex-start",
                 sizing_mode="stretch_width",
@@ -218,7 +218,7 @@ class ComparePage:
     def _show_found(self, found: pa.Table, of: About) -> None:
         rows = self._rows = found.to_pylist()
         extract = Extract(f"{of.a.run_id}-compare", found, means_query(of))
-        self._head.show(
+        self._head.tell(
             f"{words.MEASURES[of.measure]}: {words.DIFFERENCE}",
             words.sentence(rows, of),
             extract,
@@ -237,7 +237,5 @@ class ComparePage:
         pn.state.execute(self._put_volcano)
 
     def _put_volcano(self) -> None:
-        known = any(row["q"] is not None for row in self._rows)
-        self._volcano.visible = known
-        if known:
-            self._volcano.object = volcano(self._rows, self._palette)
+        drawn = [row for row in self._rows if is_drawn(row)]
+        self._volcano.show(drawn, self._palette)

@@ -93,7 +93,7 @@ class ComponentMap:
         width, height = cell_size(layers, heads, self._room)
         plot.update(
             width=width_of(layers, heads, self._room),
-            height=height * layers + BELOW + OVER,
+            height=height_of(layers, heads, self._room),
         )
         self.root.height = plot.height
         plot.x_range.update(start=-0.5, end=columns - 0.5)
@@ -258,6 +258,12 @@ def width_of(layers: int, heads: int, room: tuple[int, int]) -> int:
     """Width of a map in pixels."""
     width, _ = cell_size(layers, heads, room)
     return round(width * (heads + GAP + 1)) + LEFT + RIGHT
+
+
+def height_of(layers: int, heads: int, room: tuple[int, int]) -> int:
+    """Height of a map in pixels."""
+    _, height = cell_size(layers, heads, room)
+    return height * layers + BELOW + OVER
 
 
 def every(n: int, share: float) -> list[int]:

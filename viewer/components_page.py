@@ -81,7 +81,7 @@ class ComponentsPage:
         self._shares = SharesPanel(desk.store)
         self.root = pn.Column(
             self._controls(),
-            self._head.root,
+            self._head,
             self._legend,
             pn.FlexBox(
                 self._left,
@@ -92,7 +92,7 @@ class ComponentsPage:
                 sizing_mode="stretch_width",
                 margin=0,
             ),
-            self._parts_head.root,
+            self._parts_head,
             self._parts.root,
             self._shares.root,
             sizing_mode="stretch_width",
@@ -197,7 +197,7 @@ class ComponentsPage:
         self._head.miss(MEASURES[key].title, why)
         for maps in (self._map, self._parts):
             maps.show([], **shape_of(run))
-        self._parts_head.root.visible = False
+        self._parts_head.visible = False
 
     def _ask(self, run: Row, key: str, tau: float, by: str) -> Answer:
         return component_map(self._store, run["run_id"], measure=key, tau=tau, by=by)
@@ -225,7 +225,7 @@ class ComponentsPage:
             return
         self._legend.visible = self._strongest.visible = True
         tops = tops_of([*rows, *parts.table.to_pylist()], measure)
-        self._head.show(
+        self._head.tell(
             measure.title,
             self._said(run, key, tau, rows[0]),
             Extract(f"{run['run_id']}-{key}", whole.table, whole.sql),
@@ -253,7 +253,7 @@ class ComponentsPage:
     ) -> None:
         measure, rows = MEASURES[key], parts.table.to_pylist()
         split = bool(facet and rows)
-        self._parts_head.root.visible = split
+        self._parts_head.visible = split
         groups: dict[str, list[Row]] = {}
         for row in rows if split else []:
             groups.setdefault(row["facet"], []).append(row)
@@ -266,7 +266,7 @@ class ComponentsPage:
             **shape_of(run),
         )
         if split:
-            self._parts_head.show(
+            self._parts_head.tell(
                 f"{measure.title} by {facet}",
                 groups_said(facet, list(groups)),
                 Extract(f"{run['run_id']}-{key}-by-{facet}", parts.table, parts.sql),

@@ -44,7 +44,7 @@ class ConvergencePanel:
         self.head = SectionHead(TITLE)
         self.plot = pn.pane.Bokeh(None, margin=0)
         self._answer = pn.Column(
-            self.head.root,
+            self.head,
             # Bokeh lays out the figures in its columns together, and would no longer
             # see those that are in a FlexBox on the page.
             pn.FlexBox(self.plot, margin=0),
@@ -81,7 +81,7 @@ class ConvergencePanel:
         if isinstance(found, Convergence):
             call = python(f"store.convergence({run['run_id']!r}, top={top}).curve")
             extract = Extract(f"{run['run_id']}-convergence", found.curve, call)
-            self.head.show(TITLE, said, extract)
+            self.head.tell(TITLE, said, extract)
         else:
             self.head.miss(TITLE, said)
         self.ask.visible = False

@@ -4,23 +4,20 @@ its datasets and categories."""
 from typing import Any
 
 import panel as pn
-import panel_material_ui as pmu
 
 from flowglass.store.answer import Answer
 from flowglass.store.corpus_summary import corpus_summary
 from flowglass.store.info import size_said
-from flowglass.store.store import Store
 from flowglass.store.throughput import Progress
 
 from .component_cells import counted
 from .data_table import Column, DataTable
-from .downloads import DownloadMenu, Extract
+from .downloads import Extract
 from .prediction import Row
-from .section_head import NOTHING
-from .theme import HEADING
+from .pulse import Pulse
+from .section_head import SectionHead
 
 TITLE = "Corpus"
-NOTE_STYLE = ":host { color: var(--fg-muted); font-size: 13px; line-height: 1.5 }"
 OPEN, CLOSED = "Hide categories", "By category"
 
 COLUMNS = (
@@ -67,46 +64,21 @@ COLUMNS = (
 
 
 class CorpusPanel:
-    """The summary of one run; `turn_to` reads it."""
+    """The summary of one run; `turn_to` reads it. Its table is made when opened."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._extract = NOTHING
-        self._note = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=0)
-        self._menu = DownloadMenu(lambda: self._extract, label=TITLE, margin=0)
-        self._table = DataTable(
-            COLUMNS,
-            label="Datasets and categories",
-            narrowest=900,
-            sizing_mode="stretch_width",
-            margin=(4, 0, 0, 0),
-        )
-        self._categories = pn.Column(
-            self._table, sizing_mode="stretch_width", visible=False, margin=0
-        )
-        self._toggle = pmu.Button(
-            label=CLOSED,
-            variant="text",
-            size="small",
-            margin=0,
-            styles={"margin-left": "auto"},  # the line may grow, and moves nothing
-            on_click=self._turn,
+    def __init__(self, pulse: Pulse) -> None:
+        self._pulse = pulse
+        self._rows: list[list[Any]] = []
+        self._table: DataTable | None = None
+        self.head = SectionHead(
+            TITLE,
+            beside=True,
+            actions=[["turn", CLOSED, True]],
+            acts={"turn": self._turn},
+            margin=(18, 0, 0, 0),
         )
         self.root = pn.Column(
-            pn.FlexBox(
-                pmu.Typography(TITLE, margin=0, **HEADING),
-                self._note,
-                self._toggle,
-                self._menu,
-                align_items="center",
-                gap="0 14px",
-                margin=(18, 0, 0, 0),
-                sizing_mode="stretch_width",
-            ),
-            self._categories,
-            sizing_mode="stretch_width",
-            visible=False,
-            margin=0,
+            self.head, sizing_mode="stretch_width", visible=False, margin=0
         )
 
     def turn_to(self, run: Row | None, progress: Progress | None) -> None:
@@ -114,20 +86,34 @@ class CorpusPanel:
         if run is None:
             self.root.visible = False
             return
-        found = corpus_summary(self._store, run["run_id"])
+        run_id, store = run["run_id"], self._pulse.store
+        found = self._pulse.kept(
+            "corpus", run_id, lambda: corpus_summary(store, run_id)
+        )
         rows = found.table.to_pylist()
         self.root.visible = bool(rows)
         if not rows:
             return
-        self._note.object = said(rows[0], progress)
-        self._extract = extract_of(run, found)
-        self._menu.sql = found.sql
-        self._table.rows = [cells(row) for row in rows[1:]]
+        self.head.tell(TITLE, said(rows[0], progress), extract_of(run, found))
+        self._rows = [cells(row) for row in rows[1:]]
+        if self._table is not None:
+            self._table.rows = self._rows
 
-    def _turn(self, *_: object) -> None:
+    def _turn(self) -> None:
         """Open the table, or close it."""
-        self._categories.visible = not self._categories.visible
-        self._toggle.label = OPEN if self._categories.visible else CLOSED
+        if self._table is None:
+            self._table = DataTable(
+                COLUMNS,
+                label="Datasets and categories",
+                rows=self._rows,
+                narrowest=900,
+                sizing_mode="stretch_width",
+                margin=(4, 0, 0, 0),
+            )
+            self.root.append(self._table)
+        else:
+            self._table.visible = not self._table.visible
+        self.head.actions = [["turn", OPEN if self._table.visible else CLOSED, True]]
 
 
 def extract_of(run: Row, found: Answer) -> Extract:

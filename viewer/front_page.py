@@ -5,19 +5,19 @@ import time
 from shlex import quote
 
 import panel as pn
-import panel_material_ui as pmu
 
 from flowglass.store.errors import StoreError
 
 from .activation_map import ActivationMap
 from .corpus_panel import CorpusPanel
-from .downloads import DownloadMenu, Extract
+from .downloads import Extract
 from .prediction import Row
 from .prompts_page import PromptsPage
 from .pulse import Pulse
 from .runs_table import RunsTable
+from .section_head import SectionHead
 from .selection import Selection
-from .theme import HEADING, NOTE_STYLE
+from .theme import NOTE_STYLE
 from .trouble import as_html, told
 
 LISTED = ("prompts", "targets", "tokens")
@@ -36,13 +36,20 @@ class FrontPage:
         self.listed = ""
         self.runs = RunsTable(selection)
         self.map = ActivationMap(pulse)
-        self.corpus = CorpusPanel(pulse.store)
-        self.prompts = PromptsPage(pulse.store, selection)
+        self.corpus = CorpusPanel(pulse)
+        self.prompts = PromptsPage(pulse, selection)
         self.note = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=(16, 0))
-        self._trouble = pn.pane.HTML(stylesheets=[NOTE_STYLE], margin=(0, 14))
-        self.menu = DownloadMenu(self._extract, sql=RUNS_SQL, label="Runs", margin=0)
+        self.head = SectionHead(
+            "Runs",
+            beside=True,
+            actions=[["refresh", "Refresh", True]],
+            acts={"refresh": pulse.ask},
+            extract=self._extract,
+            sql=RUNS_SQL,
+            can_download=True,
+        )
         self.root = pn.Column(
-            self._head(),
+            self.head,
             self.runs.root,
             self.note,
             self.corpus.root,
@@ -52,34 +59,13 @@ class FrontPage:
             margin=(14, 24, 24, 24),
         )
 
-    def _head(self) -> pn.FlexBox:
-        refresh = pmu.Button(
-            label="Refresh",
-            icon="refresh",
-            variant="text",
-            margin=0,
-            styles={"margin-left": "auto"},
-            on_click=lambda _: self._pulse.ask(),
-        )
-        return pn.FlexBox(
-            pmu.Typography("Runs", margin=0, **HEADING),
-            self._trouble,
-            refresh,
-            self.menu,
-            flex_wrap="nowrap",
-            align_items="center",
-            gap="10px",
-            sizing_mode="stretch_width",
-            margin=0,
-        )
-
     def show(self, runs: list[Row], run: Row | None, *, kept: str) -> None:
         """List the runs, and what there is of one; the list of `kept` goes on."""
         listed = run if run and run["n_prompts"] else None
         self.listed = listed["run_id"] if listed else ""
         self.runs.show(runs, run, self._pulse.runs, now=time.time())
         self._say(note_of(runs, run, self._selection.run, self._path))
-        self._trouble.object = as_html(self._pulse.trouble)
+        self.head.note = as_html(self._pulse.trouble)
         self.map.turn_to(listed)
         self.prompts.root.visible = listed is not None
         if listed is None:

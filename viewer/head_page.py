@@ -1,6 +1,5 @@
 """One head over a run: its roles, where it looks, when it matters, what it writes."""
 
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -8,7 +7,7 @@ import pyarrow as pa
 from flowglass.store import head_queries as ask
 
 from . import head_sections as words
-from .component_plots import share_bars, spreads
+from .component_plots import ShareBars, Spreads
 from .downloads import Extract
 from .prediction import Row
 from .sections import Heading, Note
@@ -30,13 +29,14 @@ class HeadPage(SheetsPage):
         self._importance = self.sheet("Importance by category")
         self._examples = self.sheet("Examples")
         self._writes = self.sheet("What it writes")
+        drawn: dict[str, Any] = {"colour": "attn", "width": WIDTH}
         left = [
             self._roles,
             self._looks,
-            self.plot("offsets"),
-            self.plot("sources"),
+            self.plot(ShareBars("offsets", **drawn)),
+            self.plot(ShareBars("sources", **drawn)),
             self._importance,
-            self.plot("spreads"),
+            self.plot(Spreads("spreads", named=words.category_named, **drawn)),
         ]
         return left, [self._examples, self._writes]
 
@@ -110,9 +110,8 @@ class HeadPage(SheetsPage):
             self._extract(run, at, "offsets", offsets),
         )
         self._looks.fill([heading])
-        draw = partial(share_bars, colour="attn", width=WIDTH)
-        self._drawn["offsets"] = partial(draw, offsets.to_pylist(), name="offsets")
-        self._drawn["sources"] = partial(draw, sources.to_pylist(), name="sources")
+        self._drawn["offsets"] = offsets.to_pylist()
+        self._drawn["sources"] = sources.to_pylist()
 
     def _fill_importance(self, run: Row, at: dict[str, int], tau: float) -> None:
         found = ask.importance_by_category(
@@ -121,10 +120,7 @@ class HeadPage(SheetsPage):
         rows = found.to_pylist()
         extract = self._extract(run, at, "importance_by_category", found)
         self._importance.fill([words.categories_table(rows, extract, tau=tau)])
-        names = [words.category_named(row) for row in rows]
-        self._drawn["spreads"] = partial(
-            spreads, rows, names, colour="attn", name="spreads", width=WIDTH
-        )
+        self._drawn["spreads"] = rows
 
     def _fill_examples(self, run: Row, at: dict[str, int], role: str) -> None:
         found = ask.examples(

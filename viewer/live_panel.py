@@ -12,8 +12,8 @@ from panel.custom import JSComponent
 
 from .live import Live
 from .live_asks import LiveError, Request, Visitor, ask_of
+from .section_head import SectionHead
 from .selection import Selection
-from .theme import HEADING
 
 NOWHERE: dict[str, Any] = {
     "prompt": None,
@@ -79,7 +79,7 @@ class LivePanel:
             margin=0,
         )
         self.root = pn.Column(
-            pmu.Typography("Try a prompt", margin=(0, 0, 4, 0), **HEADING),
+            SectionHead("Try a prompt", margin=(0, 0, 4, 0)),
             self.form,
             sizing_mode="stretch_width",
             margin=(14, 24, 0, 24),

@@ -4,7 +4,6 @@ What is stored of neurons are the strongest of each layer and position, so every
 says at how many positions that is.
 """
 
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +13,7 @@ from flowglass.store import prediction_queries
 
 from . import head_sections as words
 from . import neuron_sections as said
-from .component_plots import histogram
+from .component_plots import Histogram
 from .downloads import Extract
 from .not_stored import NO_VOCAB
 from .prediction import Row
@@ -45,7 +44,7 @@ class NeuronPage(SheetsPage):
         left = [
             self._summary,
             self._activations,
-            self.plot("activations"),
+            self.plot(Histogram("activations", width=WIDTH)),
             self._weights,
             self._context,
             self._importance,
@@ -116,6 +115,4 @@ class NeuronPage(SheetsPage):
         found = ask.activation_histogram(self._store, run["run_id"], **at)
         extract = self._extract(run, at, "activation_histogram", found)
         self._activations.fill([Heading("Activation", said.STORED_ONLY, extract)])
-        self._drawn["activations"] = partial(
-            histogram, found.to_pylist(), name="activations", width=WIDTH
-        )
+        self._drawn["activations"] = found.to_pylist()

@@ -185,6 +185,12 @@ def _shared(plot: Plot, palette: Palette, *, measure: str) -> dict[str, Any]:
 def dress(figure: Any, palette: Palette) -> None:
     """Give a figure the theme's colours, of which pmu does not know all."""
     # Not in a hook of HoloViews, which would make a warning of whatever fails.
+    undress(figure)
+    paint(figure, palette)
+
+
+def undress(figure: Any) -> None:
+    """Take off what HoloViews puts on, whatever the theme."""
     figure.update(
         output_backend="canvas",  # HoloViews asks for WebGL, which draws line by line
         background_fill_alpha=0,
@@ -192,36 +198,46 @@ def dress(figure: Any, palette: Palette) -> None:
         outline_line_color=None,
     )
     for axis in figure.axis:
-        axis.update(
-            axis_line_color=palette.line,
-            major_tick_line_color=palette.line,
-            minor_tick_line_color=None,
-            major_label_text_color=palette.muted,
-            axis_label_text_color=palette.text,
-            axis_label_text_font_style="normal",
-        )
-    for grid in figure.grid:
-        grid.update(grid_line_color=palette.line, grid_line_alpha=0.6)
+        axis.update(minor_tick_line_color=None, axis_label_text_font_style="normal")
     for legend in figure.legend:
-        legend.update(
-            label_text_color=palette.text,
-            title_text_color=palette.muted,
-            background_fill_alpha=0,
-            border_line_alpha=0,
-        )
+        legend.update(background_fill_alpha=0, border_line_alpha=0)
     for glyph in figure.select({"type": Glyph}):
         # HoloViews colours hatches, which nothing has; BokehJS stumbles over those of a
         # Scatter when it copies the glyph.
         if hasattr(glyph, "hatch_color"):
             glyph.update(hatch_color="black", hatch_alpha=1.0)
-    for bar in figure.select({"type": ColorBar}):
+    for bar in standing(figure, ColorBar):
         bar.update(
-            major_label_text_color=palette.muted,
-            title_text_color=palette.text,
-            background_fill_alpha=0,
-            bar_line_color=None,
-            major_tick_line_color=None,
+            background_fill_alpha=0, bar_line_color=None, major_tick_line_color=None
         )
+
+
+def paint(figure: Any, palette: Palette) -> None:
+    """Colour what stands around the data, as often as the theme changes."""
+    for axis in figure.axis:
+        axis.update(
+            axis_line_color=palette.line,
+            major_tick_line_color=palette.line,
+            major_label_text_color=palette.muted,
+            axis_label_text_color=palette.text,
+        )
+    for grid in figure.grid:
+        grid.update(grid_line_color=palette.line, grid_line_alpha=0.6)
+    for legend in figure.legend:
+        legend.update(label_text_color=palette.text, title_text_color=palette.muted)
+    for bar in standing(figure, ColorBar):
+        bar.update(major_label_text_color=palette.muted, title_text_color=palette.text)
+
+
+def standing(figure: Any, kind: type[Any]) -> list[Any]:
+    """What of a kind stands around the data of a figure, or over them."""
+    sides = ("left", "right", "above", "below", "center")
+    return [
+        each
+        for side in sides
+        for each in getattr(figure, side)
+        if isinstance(each, kind)
+    ]
 
 
 def _hover(roles: dict[str, str], measure: str, palette: Palette) -> HoverTool:

@@ -13,27 +13,28 @@ import panel_material_ui as pmu
 from param.parameterized import Event
 
 from flowglass.store import queries
-from flowglass.store.store import Store
 
 from .data_table import DataTable
-from .downloads import DownloadMenu, Extract
+from .downloads import Extract
 from .prediction import Row
 from .prompt_rows import COLUMNS, SORTABLE, cells, tones
+from .pulse import Pulse
+from .section_head import SectionHead
 from .selection import OF_A_PROMPT, Selection
-from .theme import HEADING
 
 PAGE_SIZE = 25
 FIELD = {"&.MuiInputBase-root, .MuiInputBase-root": {"height": "36px"}}
 """One height for fields to type in and fields to choose in."""
 
-COUNT_STYLE = ":host { color: var(--fg-muted); font-size: 13px }"
+NEWS = "news"
 
 
 class PromptsPage:
     """The filters, the list and its pages."""
 
-    def __init__(self, store: Store, selection: Selection) -> None:
-        self._store = store
+    def __init__(self, pulse: Pulse, selection: Selection) -> None:
+        self._pulse = pulse
+        self._store = pulse.store
         self._selection = selection
         self._run: Row | None = None
         self._groups: list[Row] = []
@@ -60,28 +61,22 @@ class PromptsPage:
             "category": category,
         }
         self._pager = pmu.Pagination(count=1, value=0, margin=(12, 0, 0, 0))
-        self._note = pn.pane.HTML(stylesheets=[COUNT_STYLE], margin=0)
-        self._news = pmu.Button(
-            label="Show new prompts",
-            variant="text",
-            size="small",
-            margin=0,
-            on_click=self._show_news,
-        )
-        self._offer(False)
-        self.menu = DownloadMenu(
-            self._extract, label="Prompts", margin=0, styles={"margin-left": "auto"}
+        self.head = SectionHead(
+            "Prompts",
+            beside=True,
+            actions=[[NEWS, "Show new prompts", False]],
+            acts={NEWS: self._show_news},
+            extract=self._extract,
+            can_download=True,
+            margin=(26, 0, 0, 0),
         )
         self.root = pn.Column(
+            self.head,
             pn.FlexBox(
-                pmu.Typography("Prompts", margin=(0, 6, 0, 0), **HEADING),
                 *self._filters.values(),
-                self._note,
-                self._news,
-                self.menu,
                 align_items="center",
                 gap="14px",
-                margin=(26, 0, 12, 0),
+                margin=(6, 0, 12, 0),
                 sizing_mode="stretch_width",
             ),
             self._table,
@@ -116,15 +111,11 @@ class PromptsPage:
             self._put(rows, n_prompts)
         else:
             self._tell(n_prompts)
-            self._offer(True)
+            self.head.offer(NEWS, True)
 
-    def _show_news(self, *_: object) -> None:
+    def _show_news(self) -> None:
         if self._run is not None:
             self.show(self._run)
-
-    def _offer(self, offered: bool) -> None:
-        """Offer the list as it would be now; the button keeps its room."""
-        self._news.styles = {"visibility": "visible" if offered else "hidden"}
 
     def _filter_changed(self, key: str, event: Event) -> None:
         wanted = event.new or ""
@@ -141,7 +132,11 @@ class PromptsPage:
 
     def _fill_filters(self, run: Row) -> None:
         if self._groups_of != (run["run_id"], run["n_prompts"]):
-            self._groups = queries.prompt_groups(self._store, run["run_id"]).to_pylist()
+            self._groups = self._pulse.kept(
+                "groups",
+                run["run_id"],
+                lambda: queries.prompt_groups(self._store, run["run_id"]).to_pylist(),
+            )
             self._groups_of = (run["run_id"], run["n_prompts"])
         self._search.value = self._selection.search
         for key in ("dataset", "category"):
@@ -216,13 +211,13 @@ class PromptsPage:
     def _put(self, rows: list[Row], n_prompts: int) -> None:
         self._prompt_ids = [row["prompt_id"] for row in rows]
         self._tell(n_prompts)
-        self._offer(False)
+        self.head.offer(NEWS, False)
         self._table.param.update(
             rows=[cells(row) for row in rows],
             tones=[tones(row) for row in rows],
             sort=self._sorted_by(),
         )
-        self.menu.sql = queries.spelt(*self._listing())
+        self.head.sql = queries.spelt(*self._listing())
         self._link()
 
     def _tell(self, n_prompts: int) -> None:
@@ -232,7 +227,7 @@ class PromptsPage:
         # The count bounds it, so the count goes first.
         self._pager.value = self._page - 1
         n_all = sum(row["n_prompts"] for row in self._groups)
-        self._note.object = counted(n_prompts, n_all)
+        self.head.note = counted(n_prompts, n_all)
 
     def _link(self, *_: object) -> None:
         query = self._selection.query

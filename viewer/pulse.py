@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import inf
 from threading import BoundedSemaphore, Lock
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import pyarrow as pa
 
@@ -40,9 +40,10 @@ SEATS = 4
 """How many readers' SQL queries run at once; others wait."""
 
 REMEMBERED = 16
-"""How many runs' activation frequencies are kept."""
+"""How many runs' activation frequencies are kept, and other answers of each kind."""
 
 Key = tuple[str, float]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,7 @@ class Pulse:
         self._observer = Observer()
         self._observer.look(store.snapshot, now=time.time())
         self._known: dict[Key, Frequency] = {}
+        self._kept: dict[tuple[str, str], tuple[tuple[int, int], Any]] = {}
         self._lock = Lock()
         self._looking = Lock()
         self._jobs: dict[str, Future[None]] = {}
@@ -110,6 +112,24 @@ class Pulse:
         if state and (known is None or known.of != shards_of(state)):
             self._start("count", lambda: self._count(run_id, tau))
         return known
+
+    def kept(self, what: str, run_id: str, ask: Callable[[], T]) -> T:
+        """The answer to a question about a run, which all sessions have: asked again
+        only if shards have come since."""
+        state = self.store.snapshot.runs.get(run_id)
+        # First: if shards come while it is asked, it is asked again.
+        of = shards_of(state) if state else (-1, -1)
+        with self._lock:
+            known = self._kept.get((what, run_id))
+        if known is not None and known[0] == of:
+            answer: T = known[1]
+            return answer
+        answer = ask()
+        with self._lock:
+            self._kept[what, run_id] = (of, answer)
+            while len(self._kept) > 2 * REMEMBERED:
+                del self._kept[next(iter(self._kept))]
+        return answer
 
     def _start(self, what: str, job: Callable[[], None]) -> None:
         with self._lock:

@@ -69,7 +69,7 @@ class RoutesPage:
         )
         self.root = pn.Column(
             self._controls(),
-            self._head.root,
+            self._head,
             self._body,
             sizing_mode="stretch_width",
             margin=(18, 24, 24, 24),
@@ -209,7 +209,7 @@ class RoutesPage:
             for part in (run["run_id"], graph.sample.dataset, graph.sample.category)
             if part
         )
-        self._head.show(
+        self._head.tell(
             TITLE,
             note_of(graph, self._n_datasets),
             Extract(f"{name}-routes", graph.edges, graph.sql),

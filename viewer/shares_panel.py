@@ -70,7 +70,7 @@ class SharesPanel:
             gap="14px 26px", sizing_mode="stretch_width", margin=0
         )
         self.root = pn.Column(
-            self._head.root,
+            self._head,
             self._legend,
             self._alone,
             self._beside,
@@ -101,7 +101,7 @@ class SharesPanel:
                 self._groups.setdefault(row["facet"], []).append(row)
         if self._whole:
             extract = Extract(f"{run['run_id']}-shares", parts.table, parts.sql)
-            self._head.show(TITLE, self._said(), extract)
+            self._head.tell(TITLE, self._said(), extract)
         else:
             self._head.miss(TITLE, NO_STEPS)
         self._draw()

@@ -3,7 +3,6 @@ that are filled anew when what they are about changes, and not otherwise."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import partial
 from threading import RLock
 from typing import Any
 
@@ -14,6 +13,7 @@ from flowglass.store.errors import StoreError
 
 from .component_map import palette_of
 from .examples import given
+from .kept_plot import KeptPlot
 from .prediction import Row
 from .sections import Note, Title
 from .sheet import Sheet
@@ -39,8 +39,8 @@ class SheetsPage(ABC):
         self._loading = desk.loading
         self._run: Row | None = None
         self._shown: tuple[object, ...] = ()
-        self._plots: dict[str, pn.pane.Bokeh] = {}
-        self._drawn: dict[str, partial[Any]] = {}
+        self._plots: dict[str, KeptPlot] = {}
+        self._drawn: dict[str, Sequence[Row]] = {}
         self._palette = LIGHT
         self._lock = RLock()  # a session's events run in several threads
         self._top = self.sheet()
@@ -64,7 +64,7 @@ class SheetsPage(ABC):
 
     @abstractmethod
     def fill(self, run: Row) -> str:
-        """Fill them, and `self._drawn` with what draws the plots; why not, if there is
+        """Fill them, and `self._drawn` with the rows of the plots; why not, if there is
         nothing to fill them with."""
 
     @abstractmethod
@@ -103,10 +103,10 @@ class SheetsPage(ABC):
             self.choose, label=label, sizing_mode="stretch_width", margin=space
         )
 
-    def plot(self, name: str) -> pn.Column:
+    def plot(self, plot: KeptPlot) -> pn.Column:
         """The place of a plot; in one column plots would have their frames aligned."""
-        self._plots[name] = pn.pane.Bokeh(None, margin=0)
-        return pn.Column(self._plots[name], margin=(0, 0, 18, 0))
+        self._plots[plot.name] = plot
+        return pn.Column(plot.pane, margin=(0, 0, 18, 0))
 
     def title(self, text: str) -> None:
         """What the page is about."""
@@ -121,8 +121,5 @@ class SheetsPage(ABC):
             self.show(self._run)
 
     def _draw(self) -> None:
-        for name, pane in self._plots.items():
-            draw = self._drawn.get(name)
-            pane.visible = draw is not None
-            if draw is not None:
-                pane.object = draw(palette=self._palette)
+        for name, plot in self._plots.items():
+            plot.show(self._drawn.get(name, ()), self._palette)

@@ -9,20 +9,23 @@ from html import escape
 from typing import Any, cast
 
 import panel as pn
-import panel_material_ui as pmu
 
 from flowglass.store.questions import questions
 
 from .prediction import Row
+from .section_head import SectionHead
 from .sql_asker import Answer, Asker, Found, Refused
 from .sql_editor import SqlEditor, shown
 from .sql_result import SqlResult
 from .stores import Stores
-from .theme import HEADING, NOTE_STYLE
+from .theme import NOTE_STYLE
 from .views import Desk
 
 LONGEST_LINK = 6000
 """Characters of a query that goes into the address."""
+
+SOON_MS = 50
+"""Until a page that has not loaded yet is looked at again."""
 
 INTRODUCTION = (
     "One statement that reads the store, run where it can harm nothing. "
@@ -51,14 +54,7 @@ class SqlPage:
             stylesheets=[NOTE_STYLE], visible=False, margin=(6, 0, 0, 0)
         )
         self.root = pn.Column(
-            pn.FlexBox(
-                pmu.Typography("SQL", margin=0, **HEADING),
-                pn.pane.HTML(INTRODUCTION, stylesheets=[NOTE_STYLE], margin=0),
-                align_items="baseline",
-                gap="14px",
-                sizing_mode="stretch_width",
-                margin=(0, 0, 8, 0),
-            ),
+            SectionHead("SQL", beside=True, note=INTRODUCTION, margin=(0, 0, 8, 0)),
             self._editor,
             self._note,
             self._result.root,
@@ -107,7 +103,8 @@ class SqlPage:
         """Run what the address asks, unless it was run; without a query all stays."""
         if self._is_served and not pn.state.loaded:
             # An answer between page and websocket would spoil what the browser gets.
-            pn.state.onload(self._follow)
+            again = partial(pn.state.execute, self._follow, schedule="thread")
+            self._document.add_timeout_callback(again, SOON_MS)
             return
         sql = self._selection.sql
         if sql and sql != self._asked:
@@ -136,9 +133,9 @@ class SqlPage:
         if not self._is_served:
             self._show_answer(sql, answer)
             return
-        # `onload` of a page that has loaded is a job for Panel's threads.
-        job = partial(pn.state.onload, partial(self._show_answer, sql, answer))
-        self._document.add_next_tick_callback(job)
+        job = partial(self._show_answer, sql, answer)
+        in_thread = partial(pn.state.execute, job, schedule="thread")
+        self._document.add_next_tick_callback(in_thread)
 
     def _show_answer(self, sql: str, answer: Answer) -> None:
         if sql != self._asked:

@@ -90,10 +90,6 @@ NOTE_STYLE = """
 """
 """A sentence where there is nothing else to show."""
 
-HEADING: dict[str, Any] = {"variant": "h2", "sx": {"typography": "h6"}}
-"""A section's heading, for pmu.Typography: of the second level, as large as one of the
-sixth."""
-
 RAMP_STEPS = 256
 
 

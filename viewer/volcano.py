@@ -1,6 +1,6 @@
 """The volcano plot of a comparison: how large each difference is, and how sure."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from math import log10
 from typing import Any
 
@@ -9,91 +9,118 @@ import holoviews.plotting.bokeh  # registers what draws
 from bokeh.models import HoverTool
 
 from .compare_words import DIFFERENCE, MINUS, SURE, component, signed, small
-from .plot_elements import dress, rendered
+from .kept_plot import Columns, KeptPlot, padded
 from .prediction import Row
 from .theme import Palette
 
 SIZE = (430, 250)
-KINDS = (
-    ("plus", "more in A"),
-    ("minus", "more in B"),
-    ("muted", "not sure"),
-)
-"""Colours of the palette, and what a point of that colour is."""
+ROOM = 0.1
+"""Beside the points, of what they span."""
+KINDS = {"more in A": "plus", "more in B": "minus", "not sure": "muted"}
+"""What a point is, and its colour of the palette."""
 
 
-def points(rows: Sequence[Row], ink: str) -> list[tuple[float, float, str, str]]:
-    """Effect, -log10 p, name and figures of each component of a colour.
+class Volcano(KeptPlot):
+    """Of components that have a point; its legend names those kinds that are there."""
 
-    >>> row = {"layer": 0, "component": "ffn", "index": 0, "difference": 1.0}
-    >>> points([row | {"effect": 0.5, "p": 0.01, "q": 0.02}], "plus")
-    [(0.5, 2.0, 'Layer 0 · FFN', 'difference +1.00 · effect +0.500 · q 0.020')]
-    """
-    return [
-        (
-            row["effect"],
-            -log10(row["p"]),
-            component(row),
-            f"difference {signed(row['difference'])} · "
-            f"effect {signed(row['effect'])} · q {small(row['q'])}",
-        )
-        for row in rows
-        if row["effect"] is not None and row["p"] is not None and ink_of(row) == ink
-    ]
+    pointer = "snap_to_data"
 
+    def shape(self, rows: Sequence[Row]) -> Hashable:
+        return tuple(kinds_of(rows))
 
-def ink_of(row: Row) -> str:
-    """Whether a difference is sure, and which way it goes."""
-    if row["q"] >= SURE:
-        return "muted"
-    return "plus" if row["difference"] >= 0 else "minus"
-
-
-def volcano(rows: Sequence[Row], palette: Palette) -> Any:
-    """The plot as a Bokeh figure."""
-    made = [
-        hv.Scatter(of, "effect", ["sure", "name", "told"], label=label).opts(
-            color=getattr(palette, ink),
-            alpha=0.45 if ink == "muted" else 0.9,
-            size=7,
+    def element(self, rows: Sequence[Row], hover: HoverTool) -> Any:
+        made = [
+            hv.Scatter(of, "effect", ["sure", "name", "told"], label=kind).opts(
+                alpha=0.45 if kind == "not sure" else 0.9,
+                size=7,
+                default_tools=[],
+                tools=[hover],
+            )
+            for kind, of in zip(kinds_of(rows), self.columns(rows), strict=True)
+        ]
+        return hv.Overlay(made).opts(
+            width=SIZE[0],
+            height=SIZE[1],
+            xlabel=f"effect: {DIFFERENCE}, in standard deviations between prompts",
+            ylabel=f"{MINUS}log10 p",
+            toolbar=None,
             default_tools=[],
-            tools=[_hover(palette)],
+            show_grid=True,
+            legend_position="top",
+            legend_cols=3,
         )
-        for ink, label in KINDS
-        if (of := points(rows, ink))
-    ]
-    widest = max((abs(row["effect"] or 0.0) for row in rows), default=0.0) * 1.1 or 1.0
-    element = hv.Overlay(made).opts(
-        width=SIZE[0],
-        height=SIZE[1],
-        xlim=(-widest, widest),
-        xlabel=f"effect: {DIFFERENCE}, in standard deviations between prompts",
-        ylabel=f"{MINUS}log10 p",
-        toolbar=None,
-        show_grid=True,
-        legend_position="top",
-        legend_cols=3,
-    )
-    figure = rendered(element)
-    dress(figure, palette)
-    figure.name = "volcano"
-    figure.y_range.start = 0
-    for legend in figure.legend:
-        legend.update(label_text_font_size="12px", padding=0, margin=4)
-        figure.add_layout(legend, "above")  # not over points, as HoloViews would
-    return figure
 
+    def columns(self, rows: Sequence[Row]) -> list[Columns]:
+        return [points(rows, kind) for kind in kinds_of(rows)]
 
-def _hover(palette: Palette) -> HoverTool:
-    """What the pointer tells; it hangs outside the page's root, as all tooltips do."""
-    ground, text = palette.raised, palette.text
-    return HoverTool(
-        tooltips=f"""
+    def scale(self, figure: Any, rows: Sequence[Row]) -> None:
+        widest = max(abs(row["effect"]) for row in rows) * (1 + ROOM) or 1.0
+        figure.x_range.update(start=-widest, end=widest)
+        sure = [-log10(row["p"]) for row in rows]
+        figure.y_range.update(start=0, end=padded(min(sure), max(sure), ROOM)["end"])
+
+    def paint(self, figure: Any, palette: Palette) -> None:
+        for layer in figure.renderers:
+            ink = getattr(palette, KINDS[layer.name])
+            layer.glyph.update(line_color=ink, fill_color=ink)
+
+    def told(self, palette: Palette) -> str:
+        ground, text = palette.raised, palette.text
+        return f"""
         <div style="font: 13px/1.45 Roboto, system-ui, sans-serif; padding: 1px 3px;
             color: {text}; background: {ground}; box-shadow: 0 0 0 9px {ground}">
           <div>@name</div>
           <div style="font-variant-numeric: tabular-nums">@told</div>
-        </div>""",
-        show_arrow=False,
-        point_policy="snap_to_data",
+        </div>"""
+
+    def figure(self, rows: Sequence[Row]) -> Any:
+        figure = super().figure(rows)
+        (hover,) = figure.tools
+        hover.renderers = figure.renderers  # HoloViews gives it those of the first kind
+        for legend in figure.legend:
+            legend.update(label_text_font_size="12px", padding=0, margin=4)
+            figure.add_layout(legend, "above")  # not over points, as HoloViews would
+        return figure
+
+
+def points(rows: Sequence[Row], kind: str) -> Columns:
+    """Effect, -log10 p, name and figures of each component of a kind.
+
+    >>> row = {"layer": 0, "component": "ffn", "index": 0, "difference": 1.0}
+    >>> points([row | {"effect": 0.5, "p": 0.01, "q": 0.02}], "more in A")
+    {'effect': [0.5], 'sure': [2.0], 'name': ['Layer 0 · FFN'], \
+'told': ['difference +1.00 · effect +0.500 · q 0.020']}
+    """
+    mine = [row for row in rows if kind_of(row) == kind]
+    return {
+        "effect": [row["effect"] for row in mine],
+        "sure": [-log10(row["p"]) for row in mine],
+        "name": [component(row) for row in mine],
+        "told": [told(row) for row in mine],
+    }
+
+
+def is_drawn(row: Row) -> bool:
+    """Whether a component has a point."""
+    return row["effect"] is not None and row["p"] is not None
+
+
+def kind_of(row: Row) -> str:
+    """Whether a difference is sure, and which way it goes."""
+    if row["q"] >= SURE:
+        return "not sure"
+    return "more in A" if row["difference"] >= 0 else "more in B"
+
+
+def kinds_of(rows: Sequence[Row]) -> list[str]:
+    """Those that there are."""
+    there = set(map(kind_of, rows))
+    return [kind for kind in KINDS if kind in there]
+
+
+def told(row: Row) -> str:
+    """The figures of a component."""
+    return (
+        f"difference {signed(row['difference'])} · effect {signed(row['effect'])} · "
+        f"q {small(row['q'])}"
     )

@@ -121,7 +121,7 @@ def test_the_listed_prompts_can_be_taken_away(store: Store) -> None:
     """All that pass the filters, in the list's order, on whatever page it is; and the
     query finds the same."""
     app = app_on(store, f"?run={TINY}&search=e&dataset=facts&sort=-predicted_prob")
-    menu = app._front.prompts.menu
+    menu = app._front.prompts.head
 
     saved = pq.read_table(io.BytesIO(taken(menu, "parquet")))
 
@@ -139,7 +139,7 @@ def test_the_listed_prompts_can_be_taken_away(store: Store) -> None:
 
 def test_the_runs_can_be_taken_away(store: Store) -> None:
     """With all that is known of them; a CSV has lists as JSON."""
-    menu = app_on(store)._front.menu
+    menu = app_on(store)._front.head
 
     saved = pq.read_table(io.BytesIO(taken(menu, "parquet")))
     (_, *lines) = csv.reader(taken(menu, "csv").decode().splitlines())
@@ -285,29 +285,32 @@ def test_a_run_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
 def test_the_map_shows_what_the_store_counts(store: Store) -> None:
     """A cell for each head and FFN, before there are numbers too."""
     app = app_on(store)
-    data = app._front.map._map._cells.data
+    room = app._front.map._place.height
+    app._tick()
+    assert app._front.map.map.plot.height == room  # nothing moves when it comes
+    data = app._front.map.map._cells.data
     assert len(data["x"]) == 4 * 5
     assert set(data["value"]) == {"no targets yet"}
 
-    tick_until(app, lambda: "40 targets" in app._front.map._note.object)
+    tick_until(app, lambda: "40 targets" in app._front.map.head.note)
 
     counted = store.activation_frequency(TINY).to_pylist()
-    data = app._front.map._map._cells.data
+    data = app._front.map.map._cells.data
     assert data["value"] == [f"{100 * row['share']:.1f} %" for row in counted]
     assert data["name"][-2:] == ["Layer 3 · head 3", "Layer 3 · FFN"]
-    assert "40 targets, all prompts" in app._front.map._note.object
+    assert "40 targets, all prompts" in app._front.map.head.note
 
 
 def test_the_map_is_of_the_run_that_is_chosen(store: Store) -> None:
     """Another shape, another frame, and nothing of the first run in between."""
     app = app_on(store)
-    tick_until(app, lambda: "40 targets" in app._front.map._note.object)
+    tick_until(app, lambda: "40 targets" in app._front.map.head.note)
 
     app.selection.run = PARALLEL
 
-    assert "40 targets" not in app._front.map._note.object
-    assert len(app._front.map._map._cells.data["x"]) == 2 * 5
-    tick_until(app, lambda: "3 targets" in app._front.map._note.object)
+    assert "40 targets" not in app._front.map.head.note
+    assert len(app._front.map.map._cells.data["x"]) == 2 * 5
+    tick_until(app, lambda: "3 targets" in app._front.map.head.note)
 
 
 @pytest.mark.parametrize(("cutoff", "said"), [(0.05, "threshold 0.08"), (0.09, None)])
@@ -320,8 +323,8 @@ def test_the_map_counts_where_the_run_can(
         app = app_on(store)
         assert app._front.map.root.visible is (said is not None)
         if said is not None:
-            tick_until(app, lambda: "1 target, all" in app._front.map._note.object)
-            assert said in app._front.map._note.object
+            tick_until(app, lambda: "1 target, all" in app._front.map.head.note)
+            assert said in app._front.map.head.note
 
 
 def test_a_closed_session_leaves_nothing_behind(store: Store) -> None:

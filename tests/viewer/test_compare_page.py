@@ -60,7 +60,7 @@ def table_of(page: ComparePage) -> Table:
 
 def test_nothing_is_compared_before_it_is_asked(page: ComparePage) -> None:
     """The page says what a cohort is."""
-    assert "Choose two cohorts" in page._head.note.object
+    assert "Choose two cohorts" in page._head.note
     assert not page._ranked.sections
 
 
@@ -126,8 +126,8 @@ def test_a_bad_condition_is_told(page: ComparePage, condition: str, said: str) -
     """Where the result would be; nothing of the last result stays."""
     asked(page, a=IOI)
     asked(page, a=condition)
-    assert "missing" in page._head.note.object
-    assert said in page._head.note.object
+    assert "missing" in page._head.note
+    assert said in page._head.note
     assert not page._ranked.sections
 
 
@@ -141,7 +141,7 @@ def test_two_runs_must_have_one_shape(page: ComparePage, store: Store) -> None:
     """Others are not offered; a link that asks for one is told why not."""
     assert page._form.runs == []
     asked(page, other=PARALLEL)
-    assert "different shapes" in page._head.note.object
+    assert "different shapes" in page._head.note
 
 
 def test_conditions_are_offered_by_dataset_category_and_token(

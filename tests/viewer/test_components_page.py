@@ -80,8 +80,8 @@ def test_the_map_shows_what_the_store_says(store: Store, key: str) -> None:
     assert table.rows[0][1] == first["value"]
     where = {"view": "head", "layer": first["layer"], "head": first["index"]}
     assert table.opens[0] == where
-    assert page._head.note.object.startswith("The ")
-    assert f"{first['n_targets']} targets of 16 prompts" in page._head.note.object
+    assert page._head.note.startswith("The ")
+    assert f"{first['n_targets']} targets of 16 prompts" in page._head.note
 
 
 def test_the_threshold_changes_the_map(store: Store) -> None:
@@ -98,7 +98,7 @@ def test_the_threshold_changes_the_map(store: Store) -> None:
         name: value for name, (value, _) in after.items()
     }
     assert after != before
-    assert "threshold 0.08" in page._head.note.object
+    assert "threshold 0.08" in page._head.note
     page._selection.measure = "logit"
     assert not page._tau.visible
 
@@ -150,12 +150,12 @@ def test_what_is_taken_away_is_what_is_shown(store: Store) -> None:
     """Rows, and a query that finds them again, of each of the three figures."""
     page = page_on(store, query="?facet=dataset&measure=contribution")
     for head in (page._head, page._parts_head, page._shares._head):
-        extract = head._extract
+        extract = head.extract()
         assert extract.table.num_rows > 1
         again = store.table(extract.sql).to_pylist()
         for one, other in zip(again, extract.table.to_pylist(), strict=True):
             assert one == pytest.approx(other, abs=1e-9)
-        assert head._menu.sql == extract.sql
+        assert head.sql == extract.sql
 
 
 def test_dark_changes_what_is_no_css(store: Store) -> None:
@@ -182,7 +182,7 @@ def test_old_links_open_something(store: Store) -> None:
     """A measure that is not known is the first; a key that no prompt has is said."""
     page = page_on(store, query="?measure=beauty&facet=colour")
     assert page._measure.value == "frequency"
-    assert "No prompt of this run says anything of" in page._parts_head.note.object
+    assert "No prompt of this run says anything of" in page._parts_head.note
     assert len(shown_in(page._map.maps[0])) == 20
 
 
@@ -190,13 +190,13 @@ def test_what_is_not_stored_is_said(store_path: Path) -> None:
     """A made-up run without logits and shares: what to do, and no empty map."""
     with open_store(store_path) as store:
         page = page_on(store, TINY, "?measure=logit")
-        assert "stored no logit attribution" in page._head.note.object
-        assert "<code>--run</code>" in page._head.note.object
+        assert "stored no logit attribution" in page._head.note
+        assert "<code>--run</code>" in page._head.note
         assert not page._map.root.visible
         assert not page._strongest.visible
-        assert "missing" in page._shares._head.note.object
+        assert "missing" in page._shares._head.note
         page._selection.measure = "difference"
-        assert "<code>distractor</code>" in page._head.note.object
+        assert "<code>distractor</code>" in page._head.note
         page._selection.measure = ""
         assert page._map.root.visible
 
@@ -208,9 +208,9 @@ def test_thresholds_below_the_cutoff_are_not_offered(tmp_path: Path) -> None:
         write_run(tmp_path, f"cut-{cutoff}", prompts, Shape(cutoff=cutoff))
     with open_store(tmp_path) as store:
         page = page_on(store, "cut-0.05")
-        assert "threshold 0.08" in page._head.note.object
+        assert "threshold 0.08" in page._head.note
         page = page_on(store, "cut-0.1")
-        assert "stores nothing below its cutoff 0.1" in page._head.note.object
+        assert "stores nothing below its cutoff 0.1" in page._head.note
         page._selection.measure = "contribution"
         assert len(shown_in(page._map.maps[0])) == 20
 

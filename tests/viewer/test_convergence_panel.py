@@ -79,7 +79,7 @@ def test_the_curve_is_that_of_the_store(panel: ConvergencePanel, store: Store) -
 
     due = store.convergence(FULL, top=4)
     assert isinstance(due, Convergence)
-    assert panel.head.note.object == sentence(due, run_of(store, FULL))
+    assert panel.head.note == sentence(due, run_of(store, FULL))
     assert panel.head._extract.table.equals(due.curve)
     assert "top=4" in panel.head._extract.sql
     assert not panel.ask.visible
@@ -111,5 +111,5 @@ def test_another_run_is_asked_anew(panel: ConvergencePanel, store: Store) -> Non
         sentence(few, RUN)
         == "3 prompts with a target are too few to say: that takes 30."
     )
-    assert "3 prompts with a target are too few" in panel.head.note.object
+    assert "3 prompts with a target are too few" in panel.head.note
     assert not panel.plot.visible

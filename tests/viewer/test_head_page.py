@@ -138,7 +138,7 @@ def test_plots_are_drawn_in_the_themes_colours(page: SheetsPage) -> None:
     page.set_dark(True)
 
     for name in ("offsets", "sources", "spreads"):
-        figure = page._plots[name].object
+        figure = page._plots[name].pane.object
         assert figure.name == name
         assert {axis.axis_line_color for axis in figure.axis} == {DARK.line}
 

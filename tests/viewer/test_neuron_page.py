@@ -104,7 +104,7 @@ def test_the_histogram_counts_every_stored_position(
 ) -> None:
     """Its bars add up."""
     (row,) = ask.summary(store, FULL, **at).to_pylist()
-    (bars,) = page._plots["activations"].object.renderers
+    (bars,) = page._plots["activations"].pane.object.renderers
     assert sum(bars.data_source.data["top"]) == row["n_positions"]
 
 
@@ -145,7 +145,7 @@ def test_a_neuron_that_is_stored_nowhere_says_what_would_store_it(
 
     assert "`--neurons`" in notes(page)
     assert table(page, "By its weights").rows
-    assert not page._plots["activations"].visible
+    assert not page._plots["activations"].pane.visible
     assert "`--targets all`" in table(page, "Adds").empty
 
 

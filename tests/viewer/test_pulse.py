@@ -148,3 +148,29 @@ def test_frequencies_are_counted_behind_and_shared(
         )
         assert later.run.n_done == 2
         assert set(later.table["n_targets"].to_pylist()) == {2}
+
+
+def test_an_answer_is_kept_until_a_shard_comes(store: Store, writer: RunWriter) -> None:
+    """For each question and run its own; what fails is asked again."""
+    asked: list[str] = []
+
+    def ask(answer: str) -> Callable[[], str]:
+        def asking() -> str:
+            asked.append(answer)
+            return answer
+
+        return asking
+
+    def fail() -> str:
+        raise StoreError("no disk")
+
+    with Pulse(store) as pulse:
+        with pytest.raises(StoreError):
+            pulse.kept("corpus", RUN, fail)
+        assert pulse.kept("corpus", RUN, ask("one")) == "one"
+        assert pulse.kept("corpus", RUN, ask("other")) == "one"
+        assert pulse.kept("groups", RUN, ask("two")) == "two"
+        commit_shard(writer, 1, [make_prompt(1)], Shape())
+        store.refresh()
+        assert pulse.kept("corpus", RUN, ask("three")) == "three"
+    assert asked == ["one", "two", "three"]

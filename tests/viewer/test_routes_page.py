@@ -130,12 +130,12 @@ def test_the_page_says_of_how_much(
 ) -> None:
     """Targets and prompts, how positions line up, and what was not read."""
     graph = graph_of(store, dataset="ioi")
-    said = page_on(store, IOI)._head.note.object
+    said = page_on(store, IOI)._head.note
     assert f"threshold 0.04 of {graph.n_targets} targets in 8 prompts." in said
     assert "template's slots, in braces" in said
 
-    assert "choose one" in page_on(made_up, "?view=routes", TINY)._head.note.object
-    alone = page_on(made_up, "?view=routes&dataset=ioi", TINY)._head.note.object
+    assert "choose one" in page_on(made_up, "?view=routes", TINY)._head.note
+    alone = page_on(made_up, "?view=routes&dataset=ioi", TINY)._head.note
     assert "choose one" not in alone
     assert "braces" not in alone
 
@@ -149,8 +149,8 @@ def test_the_page_says_of_how_much(
     shown = part._shown
     assert shown
     assert 0 < shown.n_prompts < 8
-    assert f"in {shown.n_prompts} prompt" in part._head.note.object
-    assert ", of the 8 that there are" in part._head.note.object
+    assert f"in {shown.n_prompts} prompt" in part._head.note
+    assert ", of the 8 that there are" in part._head.note
 
 
 def test_the_choices_are_the_selection(made_up: Store) -> None:
@@ -275,7 +275,7 @@ def test_a_parallel_model_has_its_own_steps(made_up: Store) -> None:
 def test_a_choice_without_prompts_is_said(store: Store) -> None:
     """And the page comes back with another choice."""
     page = page_on(store, IOI + "&category=none")
-    assert "No prompt of this choice" in page._head.note.object
+    assert "No prompt of this choice" in page._head.note
     assert not page._body.visible
     page._selection.category = ""
     page.show(page._run or {})

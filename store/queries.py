@@ -178,6 +178,13 @@ def prompt_groups(store: Store, run_id: str) -> pa.Table:
     return store.table(query, {"run_id": run_id})
 
 
+def worst_closure(store: Store, run_id: str) -> float | None:
+    """The largest closure of a run's prompts; None before the first is stored."""
+    query = "SELECT max(closure) AS closure FROM prompts WHERE run_id = $run_id"
+    worst: float | None = store.table(query, {"run_id": run_id})["closure"][0].as_py()
+    return worst
+
+
 def prompt(store: Store, run_id: str, prompt_id: int) -> pa.Table:
     """The row of one prompt; no row if the run does not hold it."""
     return _of_prompt(store, run_id, "prompts", prompt_id, "prompt_id")

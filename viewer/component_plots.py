@@ -76,7 +76,7 @@ class ShareBars(KeptPlot):
         }
         return [bars, ends] if known else [bars]
 
-    def scale(self, figure: Any, rows: Sequence[Row]) -> None:
+    def fit(self, figure: Any, rows: Sequence[Row]) -> None:
         figure.x_range.factors = [source_named(row) for row in rows]
         ends = [row[end] or 0.0 for row in rows for end in ("share", "high")]
         top = max(ends, default=0.0) or 1.0
@@ -86,7 +86,8 @@ class ShareBars(KeptPlot):
         (bars,) = figure.renderers
         bars.glyph.fill_color = getattr(palette, self._colour)
         for whisker in standing(figure, Whisker):
-            for part in (whisker, whisker.lower_head, whisker.upper_head):
+            # The line last: only then BokehJS looks at its ends.
+            for part in (whisker.lower_head, whisker.upper_head, whisker):
                 part.line_color = palette.text
 
     def told(self, palette: Palette) -> str:
@@ -130,9 +131,6 @@ class Histogram(KeptPlot):
         super().__init__(name)
         self._width = width
 
-    def shape(self, rows: Sequence[Row]) -> Hashable:
-        return ()
-
     def element(self, rows: Sequence[Row], hover: HoverTool) -> Any:
         edges = [row["low"] for row in rows] + [rows[-1]["high"]]
         counts = [row["n_positions"] for row in rows]
@@ -159,7 +157,7 @@ class Histogram(KeptPlot):
             }
         ]
 
-    def scale(self, figure: Any, rows: Sequence[Row]) -> None:
+    def fit(self, figure: Any, rows: Sequence[Row]) -> None:
         room = ROOM * HEIGHT / self._width
         figure.x_range.update(**padded(rows[0]["low"], rows[-1]["high"], room))
         counts = [row["n_positions"] for row in rows]
@@ -235,7 +233,7 @@ class Spreads(KeptPlot):
             },
         ]
 
-    def scale(self, figure: Any, rows: Sequence[Row]) -> None:
+    def fit(self, figure: Any, rows: Sequence[Row]) -> None:
         low = min(min(row["p05"], row["mean"]) for row in rows)
         high = max(max(row["p95"], row["mean"]) for row in rows)
         room = ROOM * min(1.0, height_of(rows) / self._width)

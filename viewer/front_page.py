@@ -63,7 +63,8 @@ class FrontPage:
         """List the runs, and what there is of one; the list of `kept` goes on."""
         listed = run if run and run["n_prompts"] else None
         self.listed = listed["run_id"] if listed else ""
-        self.runs.show(runs, run, self._pulse.runs, now=time.time())
+        pulse = self._pulse
+        self.runs.show(runs, run, pulse.runs, pulse.closures, now=time.time())
         self._say(note_of(runs, run, self._selection.run, self._path))
         self.head.note = as_html(self._pulse.trouble)
         self.map.turn_to(listed)

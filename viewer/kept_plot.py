@@ -42,11 +42,11 @@ class KeptPlot(ABC):
         figure, before = self.pane.object, self._shown
         if figure is None or self.shape(rows) != self.shape(before):
             figure, self._palette = self.figure(rows), None
-            self.scale(figure, rows)
+            self.fit(figure, rows)
         elif rows != before:
             for source, of in zip(sources(figure), self.columns(rows), strict=True):
                 source.data = of
-            self.scale(figure, rows)
+            self.fit(figure, rows)
         if palette != self._palette:
             paint(figure, palette)
             self.paint(figure, palette)
@@ -56,9 +56,9 @@ class KeptPlot(ABC):
         if figure is not self.pane.object:
             self.pane.object = figure
 
-    @abstractmethod
     def shape(self, rows: Sequence[Row]) -> Hashable:
-        """Rows of another shape take a figure of their own."""
+        """Rows of another shape take another figure; those of most plots have one."""
+        return ()
 
     @abstractmethod
     def element(self, rows: Sequence[Row], hover: HoverTool) -> Any:
@@ -69,8 +69,8 @@ class KeptPlot(ABC):
         """Those of the figure's sources, by layer; of intervals last."""
 
     @abstractmethod
-    def scale(self, figure: Any, rows: Sequence[Row]) -> None:
-        """Say where the axes begin and end."""
+    def fit(self, figure: Any, rows: Sequence[Row]) -> None:
+        """Say where the axes begin and end, and what else there is to say of rows."""
 
     @abstractmethod
     def paint(self, figure: Any, palette: Palette) -> None:

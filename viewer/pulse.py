@@ -9,7 +9,9 @@ While nobody calls, nothing is read.
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from threading import BoundedSemaphore, Lock
 from types import TracebackType
@@ -18,6 +20,7 @@ from typing import Any, Self, TypeVar
 import pyarrow as pa
 
 from flowglass.store.errors import StoreError
+from flowglass.store.queries import worst_closure
 from flowglass.store.snapshot import RunState
 from flowglass.store.store import Store
 from flowglass.store.throughput import Observer, Progress, Quiet, pace, progress
@@ -40,7 +43,10 @@ SEATS = 4
 """How many readers' SQL queries run at once; others wait."""
 
 REMEMBERED = 16
-"""How many runs' activation frequencies are kept, and other answers of each kind."""
+"""How many runs' activation frequencies are kept."""
+
+MOST_KEPT = 1000
+"""Other answers about runs, all of them small."""
 
 Key = tuple[str, float]
 T = TypeVar("T")
@@ -68,6 +74,8 @@ class Pulse:
         self.seats = BoundedSemaphore(SEATS)
         self.trouble = ""
         """Why the last look failed; empty if it did not."""
+        self.closures: Mapping[str, float] = {}
+        """The worst closure of each run, as of the last look."""
         self._observer = Observer()
         self._observer.look(store.snapshot, now=time.time())
         self._known: dict[Key, Frequency] = {}
@@ -127,7 +135,7 @@ class Pulse:
         answer = ask()
         with self._lock:
             self._kept[what, run_id] = (of, answer)
-            while len(self._kept) > 2 * REMEMBERED:
+            while len(self._kept) > MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
         return answer
 
@@ -163,9 +171,20 @@ class Pulse:
             except StoreError as error:  # a network that is gone for a minute, mostly
                 changed, trouble = False, str(error)
             self._observer.look(self.store.snapshot, now=time.time())
-            if changed or trouble != self.trouble:
-                self.trouble = trouble
+            closures = self._closures()
+            if changed or trouble != self.trouble or closures != self.closures:
+                self.trouble, self.closures = trouble, closures
                 self.n_changes += 1
+
+    def _closures(self) -> dict[str, float]:
+        """Without the runs that cannot be read: their own pages say why."""
+        found = {}
+        for run_id in list(self.store.snapshot.runs):
+            ask = partial(worst_closure, self.store, run_id)
+            with suppress(StoreError):
+                if (closure := self.kept("closure", run_id, ask)) is not None:
+                    found[run_id] = closure
+        return found
 
     def _count(self, run_id: str, tau: float) -> None:
         # First: if shards come while it is counted, it is counted again.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from flowglass.store.info import size_said
 from flowglass.store.throughput import Going, Pace, Progress, pace, rate_said, rest_said
 
 from .data_table import Column, DataTable
@@ -11,38 +12,41 @@ from .selection import Selection
 
 COLUMNS = (
     Column("run_id", "Run"),
-    Column("model", "Model", width="11%"),
-    Column("datasets", "Datasets", width="12%"),
+    Column("model", "Model", width="10%"),
+    Column("datasets", "Datasets", width="10%"),
     Column(
         "n_prompts",
         "Prompts",
-        width="138px",
+        width="128px",
         align="right",
         kind="bar",
         hint="Done of all, the quarantined included",
     ),
     Column(
         "n_quarantined",
-        "Quarantined",
-        width="100px",
+        "Aside",
+        width="60px",
         align="right",
-        hint="Prompts set aside; the table `quarantine` says why",
+        hint="Prompts in quarantine; the table `quarantine` says why",
     ),
-    Column("n_tokens", "Tokens", width="104px", align="right"),
+    Column("n_tokens", "Tokens", width="92px", align="right"),
+    Column("n_bytes", "Size", width="80px", align="right", hint="On disk"),
+    Column(
+        "closure",
+        "Closure",
+        width="80px",
+        align="right",
+        hint="How far the parts of a step are from their sum, at the worst",
+    ),
     Column(
         "status",
         "Status",
-        width="82px",
-        hint="live: of a prompt typed here, gone when this server ends",
-    ),
-    Column(
-        "pace",
-        "Pace",
-        width="194px",
+        width="206px",
         kind="muted",
-        hint="Tokens a second over the last minutes, and what is left at that rate",
+        hint="While it runs: tokens a second over the last minutes, and what is left "
+        "at that rate; live: of a prompt typed here, gone when this server ends",
     ),
-    Column("started_at", "Started, UTC", width="134px", align="right"),
+    Column("started_at", "Started, UTC", width="128px", align="right"),
 )
 BAR = str([column.name for column in COLUMNS].index("n_prompts"))
 
@@ -58,7 +62,7 @@ class RunsTable:
             on_open=self._choose,
             label="Runs",
             empty="No runs yet.",
-            narrowest=1160,
+            narrowest=1180,
             sizing_mode="stretch_width",
             styles={"max-height": "264px", "overflow-y": "auto"},
             margin=0,
@@ -69,17 +73,18 @@ class RunsTable:
         runs: list[Row],
         current: Row | None,
         progress: Mapping[str, Progress],
+        closures: Mapping[str, float],
         *,
         now: float,
     ) -> None:
         """List the runs, how far they are by now, and mark the current one."""
-        self._runs = runs
+        self._runs = [{**run, "closure": closures.get(run["run_id"])} for run in runs]
         self.root.param.update(
             links=[
                 self._selection.query(run=run["run_id"], **FRESH) for run in self._runs
             ],
             current=runs.index(current) if current else -1,
-            **rows_of(runs, progress, now),
+            **rows_of(self._runs, progress, now),
         )
 
     def tick(self, progress: Mapping[str, Progress], *, now: float) -> None:
@@ -126,8 +131,9 @@ def cells(run: Row, progress: Progress, at: Pace) -> list[str]:
         done if progress.n_done == progress.n_all else f"{done} / {progress.n_all:,}",
         f"{progress.n_quarantined:,}" if progress.n_quarantined else "",
         f"{progress.n_tokens:,}",
-        status_said(run, progress, at),
-        pace_said(at),
+        size_said(progress.n_bytes) if progress.n_bytes else "",
+        "" if run["closure"] is None else f"{run['closure']:.1e}",
+        " · ".join(filter(None, (status_said(run, progress, at), pace_said(at)))),
         minute(run["started_at"]),
     ]
 

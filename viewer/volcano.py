@@ -1,6 +1,6 @@
 """The volcano plot of a comparison: how large each difference is, and how sure."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from math import log10
 from typing import Any
 
@@ -25,9 +25,6 @@ class Volcano(KeptPlot):
 
     pointer = "snap_to_data"
 
-    def shape(self, rows: Sequence[Row]) -> Hashable:
-        return tuple(kinds_of(rows))
-
     def element(self, rows: Sequence[Row], hover: HoverTool) -> Any:
         made = [
             hv.Scatter(of, "effect", ["sure", "name", "told"], label=kind).opts(
@@ -36,7 +33,7 @@ class Volcano(KeptPlot):
                 default_tools=[],
                 tools=[hover],
             )
-            for kind, of in zip(kinds_of(rows), self.columns(rows), strict=True)
+            for kind, of in zip(KINDS, self.columns(rows), strict=True)
         ]
         return hv.Overlay(made).opts(
             width=SIZE[0],
@@ -51,13 +48,16 @@ class Volcano(KeptPlot):
         )
 
     def columns(self, rows: Sequence[Row]) -> list[Columns]:
-        return [points(rows, kind) for kind in kinds_of(rows)]
+        return [points(rows, kind) for kind in KINDS]
 
-    def scale(self, figure: Any, rows: Sequence[Row]) -> None:
+    def fit(self, figure: Any, rows: Sequence[Row]) -> None:
         widest = max(abs(row["effect"]) for row in rows) * (1 + ROOM) or 1.0
         figure.x_range.update(start=-widest, end=widest)
         sure = [-log10(row["p"]) for row in rows]
         figure.y_range.update(start=0, end=padded(min(sure), max(sure), ROOM)["end"])
+        there = set(map(kind_of, rows))
+        for item in figure.legend.items:
+            item.visible = item.label.value in there
 
     def paint(self, figure: Any, palette: Palette) -> None:
         for layer in figure.renderers:
@@ -110,12 +110,6 @@ def kind_of(row: Row) -> str:
     if row["q"] >= SURE:
         return "not sure"
     return "more in A" if row["difference"] >= 0 else "more in B"
-
-
-def kinds_of(rows: Sequence[Row]) -> list[str]:
-    """Those that there are."""
-    there = set(map(kind_of, rows))
-    return [kind for kind in KINDS if kind in there]
 
 
 def told(row: Row) -> str:

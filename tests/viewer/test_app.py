@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from flowglass.store import open_store
-from flowglass.store.queries import PROMPT_COLUMNS
+from flowglass.store.info import size_said
+from flowglass.store.queries import PROMPT_COLUMNS, worst_closure
 from flowglass.store.run import RunWriter
 from flowglass.store.store import Store
 from flowglass.viewer.app import App
@@ -273,13 +274,24 @@ def test_a_run_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
         app = app_on(store)
         cells = app._front.runs.root.rows[0]
         assert cells[3] == "6 / 8"
-        assert cells[6] == "running"
-        assert cells[7].endswith(" left")
+        assert cells[8].startswith("running · ")
+        assert cells[8].endswith(" left")
         assert app._front.runs.root.shares == [{"3": 0.75}]
 
         app._front.runs.tick(app._pulse.runs, now=time.time() + 720)
 
-        assert app._front.runs.root.rows[0][6:8] == ["partial", "no shard for 12 min"]
+        assert app._front.runs.root.rows[0][8] == "partial · no shard for 12 min"
+
+
+def test_a_run_says_its_size_and_how_well_it_closes(store: Store) -> None:
+    """Of all its files; the worst of its prompts, once that has been looked up."""
+    app = app_on(store)
+    size = size_said(app._pulse.runs[TINY].n_bytes)
+    assert app._front.runs.root.rows[0][6] == size
+
+    tick_until(app, lambda: app._front.runs.root.rows[0][7] != "")
+
+    assert app._front.runs.root.rows[0][7] == f"{worst_closure(store, TINY):.1e}"
 
 
 def test_the_map_shows_what_the_store_counts(store: Store) -> None:

@@ -77,7 +77,7 @@ def test_a_live_run_is_listed_and_opens(server: Server) -> None:
     assert "live" in app._live._said.object
     assert app._live.line.visible
     other._update()
-    assert [row[6] for row in other._front.runs.root.rows] == ["live", "complete"]
+    assert [row[8] for row in other._front.runs.root.rows] == ["live", "complete"]
     assert other._front.runs.root.current == 1
 
 

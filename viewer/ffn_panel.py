@@ -14,7 +14,12 @@ from .sections import Chip, Chips, Note, Section, Title
 
 
 def ffn_sections(
-    store: Store, prediction: Prediction, place: Ffn, *, neuron: int | None
+    store: Store,
+    prediction: Prediction,
+    place: Ffn,
+    *,
+    neuron: int | None,
+    expert: int | None = None,
 ) -> list[Section]:
     """Its title, its neurons, and tokens: of the block, and of the chosen neuron."""
     run_id, prompt_id = prediction.key
@@ -27,7 +32,8 @@ def ffn_sections(
         Title(f"Layer {layer} · FFN", [prediction.name(position)], closes=True),
         Note(shares(store, prediction, place)),
     ]
-    chosen = next((row for row in rows if row["neuron"] == neuron), None)
+    wanted = (expert, neuron)
+    chosen = next((r for r in rows if (r["expert"], r["neuron"]) == wanted), None)
     if chosen is None and rows:
         chosen = rows[0]
     if chosen is None:
@@ -80,7 +86,7 @@ def neuron_sections(
             "neuron",
             f"Neurons · activation, top {len(rows)} of {prediction.run['d_ffn']:,}",
             [neuron_chip(row, rows) for row in rows],
-            number,
+            chip_value(chosen),
             f"contribution {rows[0]['contribution']:.3f}",
             Extract(
                 f"prompt-{prompt_id}-neurons-{layer}-{place.position}",
@@ -113,13 +119,19 @@ def neuron_chip(row: Row, rows: list[Row]) -> Chip:
     """A neuron; the sign of its activation is its hue, its share the heat."""
     activation = row["activation"]
     return Chip(
-        value=row["neuron"],
+        value=chip_value(row),
         text=neuron_name(row),
         detail=signed(activation, 2),
         heat=row["contribution"] / rows[0]["contribution"],
         sign=-1 if activation < 0 else 1,
         hint=f"contribution {row['contribution']:.4f}",
     )
+
+
+def chip_value(row: Row) -> int | str:
+    """What tells a neuron from the others of its layer; `inspector.choose` reads it."""
+    expert, neuron = row["expert"], row["neuron"]
+    return int(neuron) if expert is None else f"{expert}:{neuron}"
 
 
 def signed(value: float, digits: int) -> str:

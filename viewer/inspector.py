@@ -22,7 +22,7 @@ from .trouble import told
 
 
 class Inspector:
-    """Shows `selected`, `head` and `neuron` of the Selection, when told to."""
+    """Shows `selected`, `head`, `neuron` of the Selection, when told to."""
 
     def __init__(self, store: Store, selection: Selection) -> None:
         self._store = store
@@ -100,8 +100,10 @@ class Inspector:
 
     def _sections(self, prediction: Prediction, place: Ffn | State) -> list[Section]:
         if isinstance(place, Ffn):
-            neuron = self._selection.neuron
-            return ffn_sections(self._store, prediction, place, neuron=neuron)
+            neuron, expert = self._selection.neuron, self._selection.expert
+            return ffn_sections(
+                self._store, prediction, place, neuron=neuron, expert=expert
+            )
         return state_sections(self._store, prediction, place)
 
     def _choose(self, changes: dict[str, Any]) -> None:
@@ -121,8 +123,11 @@ def choose(selection: Selection, changes: dict[str, Any]) -> None:
         selection.go(**given(changes))
         return
     known = {k: v for k, v in changes.items() if k in ("selected", "head", "neuron")}
+    if isinstance(known.get("neuron"), str):  # of an expert
+        expert, neuron = map(int, known["neuron"].split(":"))
+        known |= {"neuron": neuron, "expert": expert}
     if "selected" in known:
-        known = {"head": None, "neuron": None, **known}
+        known = {"head": None, "neuron": None, "expert": None, **known}
     selection.param.update(**known)
 
 

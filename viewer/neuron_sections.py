@@ -144,5 +144,6 @@ def _example(row: Row, at: Mapping[str, Any], largest: float) -> Example:
         opens={
             "selected": f"ffn-{at['layer']}-{row['position']}",
             "neuron": at["neuron"],
+            "expert": at["expert"],
         },
     )

@@ -24,7 +24,7 @@ from .theme import NOTE_STYLE
 from .token_strip import TokenStrip, strip_values
 from .trouble import as_html, told
 
-INSPECTED = frozenset({"selected", "head", "neuron"})
+INSPECTED = frozenset({"selected", "head", "neuron", "expert"})
 """What of the Selection decides what the panel beside the graph shows."""
 
 DRAWN = ("renormalise", "strongest", "layers", "positions")

@@ -42,7 +42,8 @@ class Note:
 class Chip:
     """One of several to choose from."""
 
-    value: int
+    value: int | str
+    """A neuron of an expert is `EXPERT:NEURON`."""
     text: str
     detail: str
     """A number beside the text."""
@@ -61,7 +62,7 @@ class Chips:
     """What is chosen, as the Selection calls it."""
     caption: str
     chips: Sequence[Chip]
-    chosen: int | None
+    chosen: int | str | None
     hottest: str
     """The upper end of the scale, in words."""
     extract: Extract | None = None

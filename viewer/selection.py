@@ -112,11 +112,17 @@ class Selection(param.Parameterized):
 
 
 OF_A_PROMPT = dict[str, Any](
-    target=None, selected="", head=None, neuron=None, layers="", positions=""
+    target=None,
+    selected="",
+    head=None,
+    neuron=None,
+    expert=None,
+    layers="",
+    positions="",
 )
 """What another prompt, or none, begins with."""
 
-OF_A_VIEW = dict[str, Any](view="", layer=None, expert=None, role="", token="")
+OF_A_VIEW = dict[str, Any](view="", layer=None, role="", token="")
 """What leads from a page about the run to a prompt, with OF_A_PROMPT."""
 
 KEYS = tuple(key for key in Selection.param if key != "name")

@@ -3,7 +3,8 @@
 import base64
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +15,16 @@ from flowglass.store import open_store
 from flowglass.store.store import Store
 from flowglass.viewer.app import App
 from flowglass.viewer.edge_panel import LATER, NOT_STORED
+from flowglass.viewer.ffn_panel import chip_value, ffn_sections
+from flowglass.viewer.inspector import choose
 from flowglass.viewer.places import Attention, Ffn, State
+from flowglass.viewer.prediction import Prediction
 from flowglass.viewer.pulse import Pulse
 from flowglass.viewer.sections import Chips, Note, Table
+from flowglass.viewer.selection import Selection
 from flowglass.viewer.theme import show_whitespace
+from tests.store import hand_made
+from tests.store.builders import make_plan, prompt
 
 from .conftest import PARALLEL
 from .seen import BARE, OPTIONS, SPARSE, WHOLE, Seen, assert_same, only, seen_in, sides
@@ -259,3 +266,44 @@ def test_a_files_bytes_are_the_rows(seen: dict[str, Seen]) -> None:
     assert pa.parquet.read_table(pa.BufferReader(parquet)).equals(extract.table)
     assert csv.decode().splitlines()[0] == '"head","contribution","attention"'
     assert sent[1]["file"].endswith(".csv")
+
+
+def test_neurons_of_experts_are_told_apart() -> None:
+    """Both have the number 5; the address holds which is meant, and a new place
+    forgets it."""
+    rows = [{"expert": of, "neuron": 5} for of in (None, 1, -1)]
+    assert [chip_value(row) for row in rows] == [5, "1:5", "-1:5"]
+    selection = Selection(run="r", prompt=0, selected="ffn-0-1")
+
+    choose(selection, {"neuron": "-1:5"})
+    assert (selection.neuron, selection.expert) == (5, -1)
+    assert "neuron=5" in selection.query()
+    assert "expert=-1" in selection.query()
+
+    choose(selection, {"selected": "ffn-0-2"})
+    assert (selection.neuron, selection.expert) == (None, None)
+
+
+@pytest.mark.parametrize(("expert", "chosen"), [(1, "1:5"), (-1, "-1:5"), (3, "1:5")])
+def test_the_chosen_experts_neuron_is_shown(
+    tmp_path: Path, expert: int, chosen: str
+) -> None:
+    """One that is not there is not: the strongest is."""
+    at = {"layer": 0, "position": 1, "neuron": 5, "prompt_id": 0}
+    rows = [
+        {**at, "expert": of, "activation": 1.0, "rank": rank, "contribution": 0.5}
+        for rank, of in enumerate((1, -1))
+    ]
+    hand_made.write(
+        tmp_path, make_plan("moe", n_shards=1), prompts=[prompt(0)], neurons=rows
+    )
+    with open_store(tmp_path) as store:
+        (run,) = store.runs().to_pylist()
+        seen = SimpleNamespace(
+            key=("moe", 0), run=run, targets=[], tokens=[], name=lambda _: ""
+        )
+        prediction = cast(Prediction, seen)
+        sections = ffn_sections(store, prediction, Ffn(0, 1), neuron=5, expert=expert)
+    chips = only(Chips, sections, "Neurons")
+    assert [chip.value for chip in chips.chips] == ["1:5", "-1:5"]
+    assert chips.chosen == chosen

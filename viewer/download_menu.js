@@ -94,7 +94,12 @@ async function copyText(text) {
   }
 }
 
-function saveFile({ file, type, base64 }) {
+// `trouble` says why there is no file.
+function saveFile({ file, type, base64, trouble }) {
+  if (trouble) {
+    window.alert(trouble)
+    return
+  }
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))
   const link = document.createElement("a")
   link.href = URL.createObjectURL(new Blob([bytes], { type }))

@@ -18,6 +18,8 @@ import pyarrow.csv
 import pyarrow.parquet
 from panel.custom import JSComponent
 
+from flowglass.store.errors import StoreError
+
 from .result_cells import flat
 
 HERE = Path(__file__).parent
@@ -47,8 +49,27 @@ def file_of(extract: Extract, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def file_message(extract: Extract, kind: str) -> dict[str, Any]:
-    """What `download_menu.js` makes a file of; an unknown kind is a KeyError."""
+MOST_BYTES = 200 * 2**20
+"""Of rows in memory: what is handed over is held by the server and by the browser."""
+
+
+def file_message(extract: Callable[[], Extract], kind: str) -> dict[str, Any]:
+    """What `download_menu.js` makes a file of, or says why there is none; an unknown
+    kind is a KeyError."""
+    try:
+        rows = extract()
+    except StoreError as error:
+        return {"trouble": f"These rows cannot be read: {error}."}
+    if rows.table.nbytes > MOST_BYTES:
+        return {
+            "trouble": f"{rows.table.num_rows:,} rows are too many to download here. "
+            "Copy the query, and let `flowglass sql STORE QUERY --output FILE` write "
+            "them."
+        }
+    return _file(rows, kind)
+
+
+def _file(extract: Extract, kind: str) -> dict[str, Any]:
     name = re.sub(r"[^\w.-]+", "-", extract.name).strip("-")
     return {
         "file": f"{name}.{kind}",
@@ -74,4 +95,4 @@ class DownloadMenu(JSComponent):
         self.extract = extract
 
     def _handle_msg(self, msg: dict[str, Any]) -> None:
-        self._send_msg(file_message(self.extract(), str(msg["download"])))
+        self._send_msg(file_message(self.extract, str(msg["download"])))

@@ -52,4 +52,4 @@ class Sheet(JSComponent):
             place, kind = msg["download"]
             extract = self.extracts[place] if place < len(self.extracts) else None
             if extract is not None:
-                self._send_msg(file_message(extract, kind))
+                self._send_msg(file_message(lambda: extract, kind))

@@ -72,8 +72,8 @@ def drop_attempts(files: Files, folder: str, attempts: Collection[str]) -> set[i
     """The same for the shards and blocks of these attempts: what others have done again
     meanwhile stays. Makes an entry even if there is none, so that readers look anew."""
     dropped: dict[int, str] = {}
-    superseded: list[str] = []
-    entered = False
+    files_of_them: list[str] = []
+    announced = entered = False
     while True:
         now = read_committed(files, folder)
         # A merge may just have taken up what was to go.
@@ -86,47 +86,58 @@ def drop_attempts(files: Files, folder: str, attempts: Collection[str]) -> set[i
         if entered and not hit:
             return set(dropped)
         dropped |= {r.shard: r.attempt for unit in hit for r in _shards_of(unit)}
-        superseded += [file.path for unit in hit for file in unit.files]
+        files_of_them += [file.path for unit in hit for file in unit.files]
+        if hit and not announced:  # who dies before the last entry leaves this one
+            announced = _append(files, folder, _taking(), {}, name="drop", known=now)
         # First the records: while a block still counts, its shards stay committed.
         for shard in {r.shard for unit in hit for r in _shards_of(unit)}:
             files.unlink(commit_path(folder, shard))
         files.fsync_dir(f"{folder}/commits")
-        entry = Block(
-            attempt=new_attempt(),
-            config_sha256="",
+        entry = _taking(
             replaces=tuple(n for n, block in now.blocks.items() if block in hit),
-            shards=(),
-            files=(),
-            superseded=tuple(superseded),
-            committed_at=utc_now(),
+            superseded=tuple(files_of_them),
         )
         entered = _append(files, folder, entry, {}, name="drop", known=now) or entered
 
 
+def _taking(
+    *, replaces: tuple[int, ...] = (), superseded: tuple[str, ...] = ()
+) -> Block:
+    """An entry that only takes away; readers look anew at all records behind it."""
+    return Block(
+        attempt=new_attempt(),
+        config_sha256="",
+        replaces=replaces,
+        shards=(),
+        files=(),
+        superseded=superseded,
+        committed_at=utc_now(),
+    )
+
+
 def collect_superseded(files: Files, folder: str, *, grace: float = GRACE) -> int:
     """Remove the files that entries older than `grace` seconds supersede."""
+    old = sorted(
+        path for path, age in superseded(files, folder).items() if age >= grace
+    )
+    files.unlink_all(old)
+    for emptied in {os.path.dirname(path) for path in old}:
+        files.remove_dir(emptied)
+    return len(old)
+
+
+def superseded(files: Files, folder: str) -> dict[str, float]:
+    """The files that are there though nobody needs them: for how many seconds."""
     log = read_committed(files, folder).log
     entries = {number: entry for number, entry in log.items() if entry.superseded}
     there = set(files.below(f"{folder}/data")) if entries else set()
-    gone: list[str] = []
+    found: dict[str, float] = {}
     for number, entry in entries.items():
         left = there.intersection(f"{folder}/{path}" for path in entry.superseded)
-        if left and files.age(block_path(folder, number)) >= grace:
-            gone += sorted(left)
-    files.unlink_all(gone)
-    for emptied in {os.path.dirname(path) for path in gone}:
-        files.remove_dir(emptied)
-    return len(gone)
-
-
-def superseded(files: Files, folder: str, *, younger_than: float) -> int:
-    """How many files wait for `collect_superseded`."""
-    log = read_committed(files, folder).log
-    return sum(
-        len(entry.superseded)
-        for number, entry in log.items()
-        if files.age(block_path(folder, number)) < younger_than
-    )
+        if left:
+            age = files.age(block_path(folder, number))
+            found |= {path: max(age, found.get(path, 0.0)) for path in left}
+    return found
 
 
 def _append(

@@ -77,7 +77,7 @@ def compact(
                 report(f"{run_id}: {old} files merged into {len(tables)}")
         collect_stale(files, folder)
         removed += collect_superseded(files, folder, grace=grace)
-        waiting += superseded(files, folder, younger_than=grace)
+        waiting += len(superseded(files, folder))
     return Compacted(merged, into, removed, waiting)
 
 

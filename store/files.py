@@ -17,7 +17,16 @@ from .errors import StoreError
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _STAYS = {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST}
+_BROKEN = {errno.EIO, errno.EBADMSG, errno.EISDIR}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+
+
+class Unreadable(StoreError):
+    """What is there cannot be read now, which says nothing of its content."""
+
+
+class Broken(StoreError):
+    """A disk does not give a file's content back any more."""
 
 
 class Files(Protocol):
@@ -116,6 +125,8 @@ class LocalFiles:
         self.fsync(path)
 
     def link(self, source: str, target: str) -> bool:
+        with _explained(self.root / target):  # its age counts from now, not from its
+            os.utime(self.root / source)  # writing: a machine may have slept between
         try:
             with _explained(self.root / target, refused=_NO_LINKS):
                 os.link(self.root / source, self.root / target)
@@ -158,19 +169,22 @@ class LocalFiles:
 
     def listdir(self, path: str) -> list[str]:
         try:
-            return sorted(os.listdir(self.root / path))
+            with _reading(self.root / path):
+                return sorted(os.listdir(self.root / path))
         except (FileNotFoundError, NotADirectoryError):
             return []
 
     def below(self, path: str) -> list[str]:
-        return sorted(
-            os.path.relpath(os.path.join(folder, name), self.root)
-            for folder, _, names in os.walk(self.root / path)
-            for name in names
-        )
+        with _reading(self.root / path):
+            return sorted(
+                os.path.relpath(os.path.join(folder, name), self.root)
+                for folder, _, names in os.walk(self.root / path, onerror=_unless_gone)
+                for name in names
+            )
 
     def read(self, path: str) -> bytes:
-        return (self.root / path).read_bytes()
+        with _reading(self.root / path):
+            return (self.root / path).read_bytes()
 
     def read_all(self, paths: Iterable[str]) -> dict[str, bytes]:
         found = {}
@@ -180,11 +194,13 @@ class LocalFiles:
         return found
 
     def exists(self, path: str) -> bool:
-        return (self.root / path).exists()
+        with _reading(self.root / path):
+            return (self.root / path).exists()
 
     def size(self, path: str) -> int | None:
         try:
-            return (self.root / path).stat().st_size
+            with _reading(self.root / path):
+                return (self.root / path).stat().st_size
         except FileNotFoundError:
             return None
 
@@ -193,7 +209,8 @@ class LocalFiles:
 
     def age(self, path: str) -> float:
         try:
-            return time.time() - (self.root / path).stat().st_mtime
+            with _reading(self.root / path):
+                return time.time() - (self.root / path).stat().st_mtime
         except FileNotFoundError:
             return 0.0
 
@@ -235,3 +252,24 @@ def _explained(path: Path, *, refused: Set[int] = frozenset()) -> Iterator[None]
                 f"write to"
             ) from error
         raise
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say in one line why something cannot be read; what is missing goes through."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        said = f"cannot read {error.filename or path} ({error.strerror})"
+        if error.errno in _BROKEN:
+            raise Broken(f"{said}: see whether the disk fails") from error
+        if error.errno in _FORBIDDEN:
+            said += ": ask its owner to let you read the store"
+        raise Unreadable(said) from error
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .errors import StoreError
-from .files import Files
+from .files import Broken, Files
 from .record import DataFile
 from .schema import ROWS_VERSION, Table
 
@@ -47,14 +47,17 @@ class DamagedFile(StoreError):
 
 
 def read_rows(files: Files, folder: str, file: DataFile) -> pa.Table:
-    """A data file's rows; DamagedFile if it is not what was committed."""
+    """A data file's rows; DamagedFile if it is not what was committed.
+
+    Where it cannot be asked for, another StoreError: it may be whole.
+    """
     path = f"{folder}/{file.path}"
     try:
         data = files.read(path)
     except FileNotFoundError:
         raise _damaged(files.where(path), "is missing") from None
-    except OSError as error:
-        raise _damaged(files.where(path), f"cannot be read: {error}") from error
+    except Broken as error:
+        raise _damaged(files.where(path), "cannot be read: the disk fails") from error
     if len(data) != file.bytes or zlib.crc32(data) != file.crc32:
         raise _damaged(files.where(path), "is not what was committed (checksum)")
     try:

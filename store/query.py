@@ -17,7 +17,7 @@ WRITERS = {"csv": write_csv, "json": write_json}
 
 def print_query(sandbox: Sandbox, query: str, *, format: str) -> None:
     """Write a query's rows to the terminal, or where standard output goes."""
-    _load_arrow()
+    _begin(sandbox)
     with _told_of_options():
         if format == "table":
             rows = sandbox.query(query, limit=SHOWN_ROWS, kept=PLAIN)
@@ -31,13 +31,21 @@ def save_query(sandbox: Sandbox, query: str, *, format: str, output: Path) -> No
     if not output.parent.is_dir():
         raise StoreError(f"cannot write {output}: there is no folder {output.parent}")
     draft = output.with_name(f".{output.name}.{os.getpid()}")
-    _load_arrow()
+    _begin(sandbox)
     try:
         with _told_of_options():
             _save(sandbox, query, format, draft)
         draft.replace(output)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _begin(sandbox: Sandbox) -> None:
+    """Say which layer of the sandbox this system lacks, if it lacks one."""
+    _load_arrow()  # meanwhile its child starts
+    for missing in sandbox.missing_layers:
+        said = f"note: this system cannot hold back everything: {missing}"
+        print(said, file=sys.stderr)
 
 
 def _save(sandbox: Sandbox, query: str, format: str, draft: Path) -> None:

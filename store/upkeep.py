@@ -36,9 +36,10 @@ def verify(
     if not repair:
         print(f"next: flowglass verify {store} --repair")
         raise typer.Exit(1)
-    print("next: the same sweep again, which does just what was dropped")
+    if any(found.dropped.values()):
+        print("next: the same sweep again, which does just what was dropped")
     if any(not damage.mended for damage in found.damages):
-        print("not all of it can be repaired: see above what to restore")
+        print("not all of it can be repaired: see above what to do")
         raise typer.Exit(1)
 
 

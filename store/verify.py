@@ -16,9 +16,9 @@ from pathlib import Path
 
 from .blocks import drop_attempts
 from .commit import GRACE
-from .committed import Committed, read_committed
+from .committed import Committed, numbered, read_committed
 from .errors import StoreError
-from .files import Files
+from .files import Files, Unreadable
 from .layout import MODELS, RUNS, store_files
 from .plan import Plan, plan_from_bytes
 from .record import Block, Record
@@ -74,6 +74,8 @@ def verify(
 
     for folder in _folders(files):
         broken = dict(damaged_records(files, folder))
+        named = numbered(files, f"{folder}/commits") if broken else ()
+        forgotten = {shard for shard, path in named if path in broken}
         for path, what in broken.items():
             note(Damage(folder, what, mended=repair))
             if repair:
@@ -105,11 +107,18 @@ def verify(
             n_files += len(unit.files)
             n_rows += sum(file.rows for file in unit.files)
             shards = frozenset(_shards(unit))
-            for what in found:
-                note(Damage(folder, what, shards, mended=repair))
+            for wrong in found:
+                if isinstance(wrong, Unreadable):  # and perhaps whole: not dropped
+                    note(Damage(folder, str(wrong)))
+                    continue
+                note(Damage(folder, wrong, shards, mended=repair))
                 bad.add(unit.attempt)
         if repair and (bad or broken):  # an entry of the log even if no shard is bad:
-            dropped[folder] = drop_attempts(files, folder, bad)  # readers look anew
+            gone = drop_attempts(files, folder, bad)  # readers look anew
+            forgotten -= committed.shards.keys()
+            if plan is not None:
+                forgotten &= set(range(plan.n_shards))
+            dropped[folder] = gone | forgotten
         lost = unnamed_files(
             files, folder, grace=grace, without=() if repair else broken
         )

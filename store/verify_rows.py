@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .errors import StoreError
-from .files import Files
+from .files import Files, Unreadable
 from .plan import Plan
 from .precision import CLOSURE_BOUNDS, SUM_TOLERANCE
 from .record import Block, DataFile, Record
@@ -17,11 +16,12 @@ if TYPE_CHECKING:
 
 def wrong_rows(
     files: Files, folder: str, unit: Record | Block, plan: Plan | None
-) -> Iterator[str]:
-    """Everything that is wrong with the files of a unit, a line each."""
+) -> Iterator[str | Unreadable]:
+    """Everything that is wrong with the files of a unit, a line each; Unreadable where
+    one is there and may be whole."""
     import duckdb
 
-    from .parquet import read_rows
+    from .parquet import DamagedFile, read_rows
 
     with duckdb.connect(":memory:") as connection:
         counted = {"prompts": 0, "quarantine": 0}
@@ -30,8 +30,8 @@ def wrong_rows(
             where = files.where(f"{folder}/{file.path}")
             try:
                 rows = read_rows(files, folder, file)
-            except StoreError as error:
-                yield str(error)
+            except (DamagedFile, Unreadable) as error:
+                yield error if isinstance(error, Unreadable) else str(error)
                 counted.pop(file.table, None)
                 continue
             if lacking := _strange_columns(file.table, plan, rows.column_names):

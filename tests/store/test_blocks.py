@@ -11,6 +11,7 @@ from flowglass.store.blocks import (
     drop,
     drop_attempts,
     merge,
+    superseded,
 )
 from flowglass.store.committed import read_committed
 from flowglass.store.compact import compact, merged_tables
@@ -126,3 +127,32 @@ def test_a_merge_does_not_save_what_is_being_dropped(files: LocalFiles) -> None:
 
     assert drop(Slow(files.root), FOLDER, {1}) == {0, 1, 2}
     assert prompts(files) == [6, 7]
+
+
+def test_a_reader_sees_what_comes_after_a_repair_that_died(files: LocalFiles) -> None:
+    """Between taking the record away and saying so; the shard is done again at once."""
+
+    class Dying(LocalFiles):
+        def fsync_dir(self, path: str) -> None:
+            super().fsync_dir(path)
+            gone = not self.exists(f"{FOLDER}/commits/000001.json")
+            if gone and path.endswith("/commits"):
+                raise KeyboardInterrupt
+
+    before = read_committed(files, FOLDER)
+    with pytest.raises(KeyboardInterrupt):
+        drop(Dying(files.root), FOLDER, {1})
+    commit_shard(RunWriter(files.root, make_plan(n_shards=4)), 1)
+    seen = read_committed(files, FOLDER, known=before)
+    assert seen.records == read_committed(files, FOLDER).records
+    assert seen.records[1].attempt != before.records[1].attempt
+
+
+def test_what_waits_is_what_is_there_and_counts_once(files: LocalFiles) -> None:
+    """A block that is dropped supersedes files, as did the merge that made it."""
+    merge_shards(files, 0, 1)
+    drop(files, FOLDER, {1})
+    assert len(superseded(files, FOLDER)) == 15  # of two shards, and of the block
+    assert collect_superseded(files, FOLDER, grace=0) == 15
+    assert superseded(files, FOLDER) == {}
+    assert collect_superseded(files, FOLDER, grace=0) == 0

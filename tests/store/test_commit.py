@@ -162,6 +162,19 @@ def test_a_sleeper_that_committed_keeps_its_files(files: LocalFiles) -> None:
     assert data_files(files.root) == {file.path for file in record.files}
 
 
+def test_the_age_of_a_record_counts_from_its_commit(files: LocalFiles) -> None:
+    """Not from its writing: the machine may have slept in between."""
+
+    class Sleepy(LocalFiles):
+        def link(self, source: str, target: str) -> bool:
+            two_days_ago = time.time() - 2 * 86400
+            os.utime(self.root / source, (two_days_ago, two_days_ago))
+            return super().link(source, target)
+
+    assert commit_one(Sleepy(files.root))
+    assert files.age(f"{FOLDER}/commits/000000.json") < 3600
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed"])
 def test_a_damaged_record_is_named_with_its_remedy(
     files: LocalFiles, damage: str

@@ -8,7 +8,10 @@ from werkzeug import Request, Response
 
 from flowglass.store import StoreError
 from flowglass.store.remote import RemoteFiles, remote_files
+from flowglass.store.run import RunWriter
+from flowglass.store.verify import verify
 
+from .builders import make_plan, write_run
 from .s3_server import S3Server, Serve, error_reply
 
 
@@ -135,3 +138,21 @@ def test_options_come_from_fsspecs_configuration_too(
     configured = remote_files(f"{s3[1]}/configured")
     configured.create("a", b"1")
     assert remote_files(f"{s3[1]}/configured").read("a") == b"1"
+
+
+def test_a_server_in_trouble_is_no_damage(
+    s3: tuple[S3Server, str], server: S3Server
+) -> None:
+    """A repair stops at the first file that it cannot have, and drops nothing."""
+    store = f"{s3[1]}/whole"
+    write_run(store, make_plan())
+
+    def fail(request: Request, serve: Serve) -> Response:
+        if request.method == "GET" and "/data/edges/shard=000001" in request.path:
+            return error_reply(500, "InternalError")
+        return serve(request)
+
+    with server.rule(fail), pytest.raises(StoreError, match="the server fails"):
+        verify(store, repair=True)
+    assert verify(store).damages == ()
+    assert RunWriter(store, make_plan()).committed() == {0, 1, 2}

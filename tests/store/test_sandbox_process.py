@@ -16,6 +16,7 @@ from flowglass.store.landlock import version
 from flowglass.store.sandbox_process import SandboxProcess
 
 from .builders import make_plan, write_run
+from .command import Run
 from .sandboxed import DEAF, SLOW, WITHOUT_LANDLOCK, is_running, pid, until
 
 
@@ -184,6 +185,18 @@ def test_a_system_without_landlock_says_so(
         (missing,) = sandbox.missing_layers
         assert "Landlock" in missing
         assert sandbox.query("FROM edges").table.num_rows == 12
+
+
+def test_the_command_says_it_too(
+    run: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the answer, not in it."""
+    monkeypatch.setattr(sandbox_process, "COMMAND", WITHOUT_LANDLOCK)
+    for more in ([], ["--output", tmp_path / "answer.csv"]):
+        code, out, err = run("sql", store.root, "SELECT 1 AS one", *more)
+        assert code == 0
+        assert "Landlock" not in out
+        assert err.startswith("note: this system cannot hold back everything: Landlock")
 
 
 def test_a_process_that_cannot_start_is_told(

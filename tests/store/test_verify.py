@@ -134,15 +134,26 @@ def test_a_damaged_record_is_taken_away(
     with pytest.raises(StoreError, match=r"is damaged: .*--repair"):
         open_store(root)
 
-    verify(root, repair=True)
+    repaired = verify(root, repair=True)
 
     writer = RunWriter(root, make_plan())
     assert writer.committed() == shards
+    assert repaired.dropped == {"runs/run_id=tiny": {0, 1, 2} - shards}
     for shard in {0, 1, 2} - shards:
         assert commit_shard(writer, shard)
     assert damages(root) == []
     with open_store(root) as store:
         assert store.sql("SELECT count(*) FROM prompts").fetchall() == [(6,)]
+
+
+def test_a_record_under_another_name_goes(root: Path) -> None:
+    """As a copy by hand may make; it is of no shard, so none is to be done again."""
+    commits = root / "runs/run_id=tiny/commits"
+    shutil.copy(commits / "000002.json", commits / "000040.json")
+    (what,) = damages(root)
+    assert "000040.json is of shard 2: it was renamed" in what
+    assert verify(root, repair=True).dropped == {"runs/run_id=tiny": set()}
+    assert damages(root) == []
 
 
 def test_a_reader_from_before_sees_what_was_done_again(root: Path) -> None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from .errors import StoreError
@@ -114,9 +115,22 @@ _LIKE_A_FILE = re.compile(r"[/\\.:*?\[]")
 def check_reads_only(connection: "duckdb.DuckDBPyConnection", query: str) -> None:
     """StoreError unless the query is one SELECT (or DESCRIBE, SHOW, SUMMARIZE).
 
-    Raises DuckDB's own ParserException where the text is no SQL.
+    Raises DuckDB's own ParserException where the text is no SQL. What was found to read
+    only is remembered: values are bound, so a program's queries are few.
     """
+    with _remembering:
+        if query in _accepted:
+            return
     read_tree(*parse(connection, query))
+    with _remembering:
+        _accepted[query] = None
+        while len(_accepted) > MOST_ACCEPTED:
+            del _accepted[next(iter(_accepted))]
+
+
+MOST_ACCEPTED = 256
+_accepted: dict[str, None] = {}
+_remembering = Lock()
 
 
 def parse(connection: "duckdb.DuckDBPyConnection", query: str) -> tuple[int, str]:

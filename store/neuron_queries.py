@@ -1,4 +1,5 @@
-"""What is known of one neuron over a run: where it matters, and how strongly.
+"""What is known of one neuron over a run: where it matters, and how strongly; and which
+neurons of a layer are the strongest.
 
 Of each layer and position a sweep stores the neurons that contribute most, 16 unless
 told otherwise, if they reach the cutoff. So all of this is about the positions where
@@ -169,6 +170,50 @@ def importance_by_category(
     """
     found = store.table(query, _values(store, run_id, layer, neuron, expert))
     return with_ratio(found, "mean", least=0)
+
+
+def strongest(store: Store, run_id: str, *, layer: int, n: int = 20) -> pa.Table:
+    """The n neurons of a layer that contribute most over a run, the most first.
+
+    `share` is of what all of the layer's stored neurons contribute, over the run's
+    positions, between `low` and `high`, 95% by prompt. A neuron is stored at
+    `n_positions` of the run's `n_tokens`, in `n_prompts`: `frequency` is their share,
+    `mean_contribution` over those positions alone. No row where no neuron is stored.
+    """
+    query = f"""
+        WITH of_layer AS (
+            SELECT prompt_id, expert, neuron, contribution FROM neurons
+            WHERE run_id = $run_id AND layer = $layer
+        ), most AS (
+            SELECT expert, neuron FROM of_layer GROUP BY ALL
+            ORDER BY sum(contribution) DESC, expert NULLS FIRST, neuron LIMIT $n
+        ), mine AS (
+            SELECT expert, neuron, prompt_id, count(*) AS n_positions,
+                   sum(contribution) AS x
+            FROM of_layer o SEMI JOIN most m
+            ON o.neuron = m.neuron AND o.expert IS NOT DISTINCT FROM m.expert
+            GROUP BY ALL
+        ), whole AS (
+            SELECT prompt_id, sum(contribution) AS y FROM of_layer GROUP BY prompt_id
+        ), run AS (
+            SELECT count(*) AS n, sum(y) AS y, sum(y * y) AS yy,
+                   (SELECT sum(n_tokens)::BIGINT FROM prompts
+                    WHERE run_id = $run_id) AS n_tokens
+            FROM whole
+        )
+        SELECT expert, neuron, sum(n_positions)::BIGINT AS n_positions,
+               count(*) AS n_prompts, any_value(n_tokens) AS n_tokens,
+               sum(n_positions) / any_value(n_tokens) AS frequency,
+               sum(x) / sum(n_positions) AS mean_contribution,
+               {", ".join(f"any_value(run.{c}) AS {c}" for c in ("n", "y", "yy"))},
+               sum(x) AS x, sum(x * x) AS xx, sum(x * whole.y) AS xy
+        FROM mine JOIN whole USING (prompt_id), run
+        GROUP BY expert, neuron
+        ORDER BY sum(x) DESC, expert NULLS FIRST, neuron
+    """
+    store.files(run_id, "neurons")  # says so if there is no such run
+    found = store.table(query, {"run_id": run_id, "layer": layer, "n": n})
+    return with_ratio(found, "share", least=0)
 
 
 def _values(

@@ -37,6 +37,9 @@ TICK_MS = 1000
 SHOWN_BY = ["run", "view", "prompt", "search", "dataset", "category", "sort", "page"]
 """What of the Selection decides which page is shown, and the list on the first."""
 
+NAMED_BY = ["layer", "head", "neuron", "expert", "token"]
+"""What of it a page about the run may be named after."""
+
 REPORT_STYLE = {"margin-left": "auto", "align-self": "center"}
 
 
@@ -87,6 +90,7 @@ class App:
         self.page.param.watch(self._toggle_theme, "dark_theme")
         self.selection.param.watch(self._apply_theme, "theme")
         self.selection.param.watch(self._update, SHOWN_BY)
+        self.selection.param.watch(self._rename, NAMED_BY)
         self._update()
         self._pulse.ask()
         document = self._document
@@ -216,7 +220,18 @@ class App:
         view = self._views[key]
         self._turn_to(view.root, title=f"{VIEWS[key].title} · {NAME}")
         view.show(run)
-        here = view.name()
+        self._name_view(run, key)
+
+    def _rename(self, *_: object) -> None:
+        """A page about the run shows another head, neuron or token."""
+        key, run = self.selection.view, self._run
+        if run is not None and key in self._views and self._views[key].root.visible:
+            self._views[key].show(run)  # unless it has heard of the change before us
+            self._name_view(run, key)
+
+    def _name_view(self, run: Row, key: str) -> None:
+        """Say in the trail and on the tab what the page is about."""
+        here = self._views[key].name()
         home = Selection(theme=self.selection.theme).query() or "?"
         front = self.selection.query(prompt=None, **OF_A_PROMPT, **OF_A_VIEW) or "?"
         self._trail.param.update(

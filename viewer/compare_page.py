@@ -20,7 +20,7 @@ from flowglass.store.rollup import TAUS
 
 from . import compare_words as words
 from .compare_form import CompareForm
-from .component_map import SCALE_STYLE, palette_of
+from .component_map import SCALE_STYLE, Key, page_of, palette_of
 from .component_maps import ComponentMaps, GroupMap
 from .convergence_panel import ConvergencePanel
 from .downloads import Extract
@@ -71,9 +71,7 @@ class ComparePage:
         self._head = SectionHead(TITLE)
         self._notes = Sheet(lambda _: None, sizing_mode="stretch_width", margin=0)
         self._legend = pn.pane.HTML(stylesheets=[LEGEND_STYLE], margin=(10, 0, 8, 0))
-        self._map = ComponentMaps(
-            "compare", room=ROOM, on_open=lambda key: self._open(*key)
-        )
+        self._map = ComponentMaps("compare", room=ROOM, on_open=self._open)
         self._volcano = Volcano("volcano")
         self._ranked = Sheet(
             lambda changes: self._selection.go(**changes),
@@ -147,9 +145,9 @@ class ComparePage:
         self._selection.param.update(**changes)
         self._follow()
 
-    def _open(self, layer: int, component: str, index: int) -> None:
-        if component == "head":
-            self._selection.go(view="head", layer=layer, head=index)
+    def _open(self, key: Key) -> None:
+        """A cell was clicked."""
+        self._selection.go(**page_of(key))
 
     def _asked(self) -> dict[str, Any]:
         """What the Selection asks for; a measure that is none here is the first."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from flowglass.store.compare import About
 from flowglass.store.schema import DEFAULT_TAU
 
-from .component_map import Cell, Key, scale
+from .component_map import Cell, Key, page_of, scale
 from .prediction import Row
 from .sections import Column, Note, Section, Table
 
@@ -122,7 +122,7 @@ def _detail(row: Row) -> str:
 
 
 def ranked(rows: Sequence[Row], *, measure: str, n: int = 200) -> Table:
-    """Every component, the surest difference first; heads are links to their pages."""
+    """Every component, the surest difference first; each opens its page."""
     order = sorted(
         (row for row in rows if row["difference"] is not None),
         key=lambda row: (
@@ -144,10 +144,7 @@ def ranked(rows: Sequence[Row], *, measure: str, n: int = 200) -> Table:
         ],
         [_line(row) for row in order],
         opens=[
-            {"view": "head", "layer": row["layer"], "head": row["index"]}
-            if row["component"] == "head"
-            else {}
-            for row in order
+            page_of((row["layer"], row["component"], row["index"])) for row in order
         ],
         tallest=560,
     )

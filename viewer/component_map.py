@@ -41,6 +41,17 @@ Key = tuple[int, str, int]
 """A component: layer, `head` or `ffn`, index."""
 
 
+def page_of(key: Key) -> dict[str, Any]:
+    """What the Selection calls a component's page.
+
+    >>> page_of((3, "head", 2)), page_of((3, "ffn", 0))
+    ({'view': 'head', 'layer': 3, 'head': 2}, {'view': 'ffn', 'layer': 3})
+    """
+    layer, component, index = key
+    of = {"head": index} if component == "head" else {}
+    return {"view": component, "layer": layer, **of}
+
+
 @dataclass(frozen=True)
 class Cell:
     """What a map shows of a component."""

@@ -24,7 +24,7 @@ from .component_cells import (
     strongest,
     tops_of,
 )
-from .component_map import SCALE_STYLE, Key, palette_of
+from .component_map import SCALE_STYLE, Key, page_of, palette_of
 from .component_maps import ComponentMaps, GroupMap
 from .downloads import Extract
 from .prediction import Row
@@ -155,10 +155,8 @@ class ComponentsPage:
                 self._fill()
 
     def _open(self, key: Key) -> None:
-        """A cell was clicked; only heads have pages."""
-        layer, component, index = key
-        if component == "head":
-            self._selection.go(view="head", layer=layer, head=index)
+        """A cell was clicked."""
+        self._selection.go(**page_of(key))
 
     def _tau_of(self, run: Row | None) -> float:
         """The threshold asked for, or the lowest that the run has counts at."""
@@ -245,7 +243,7 @@ class ComponentsPage:
         )
         return (
             f"The {told}. {size_said(row)}{sample}; a 95% interval over prompts in "
-            "brackets. Click a head to open it."
+            "brackets. Click a cell to open it."
         )
 
     def _show_parts(

@@ -30,7 +30,11 @@ def ffn_sections(
     rows = found.table.to_pylist()
     sections: list[Section] = [
         Title(f"Layer {layer} · FFN", [prediction.name(position)], closes=True),
-        Note(shares(store, prediction, place)),
+        Note(
+            shares(store, prediction, place),
+            link="this FFN over all prompts",
+            opens=leading_to_page("ffn", layer=layer),
+        ),
     ]
     wanted = (expert, neuron)
     chosen = next((r for r in rows if (r["expert"], r["neuron"]) == wanted), None)

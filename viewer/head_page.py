@@ -24,6 +24,7 @@ class HeadPage(SheetsPage):
     followed = ("layer", "head", "role", "tau")
 
     def columns(self) -> tuple[list[Any], list[Any]]:
+        self._filled: tuple[object, ...] = ()
         self._roles = self.sheet("Roles")
         self._looks = self.sheet()
         self._importance = self.sheet("Importance by category")
@@ -60,15 +61,27 @@ class HeadPage(SheetsPage):
                 f"This model has {run['n_layers']} layers of {run['n_heads']} heads: "
                 f"layer {layer} head {head} is not among them."
             )
-        wanted = self._selection.role
-        role = wanted if wanted in words.ROLES else ""
+        role = self._selection.role if self._selection.role in words.ROLES else ""
         tau = max(float(self._selection.tau), float(run["cutoff"]))
         at = {"layer": layer, "head": head}
         self.title(f"Layer {layer} · head {head}")
+        # A role that is chosen changes no more than its mark and the examples.
+        wanted = (run["run_id"], run["n_prompts"], layer, head, tau)
+        if wanted != self._filled:
+            self._filled = ()
+            self._fill_all(run, at, tau)
+            self._filled = wanted
         self._fill_roles(run, at, role)
+        self._fill_examples(run, at, role)
+        return ""
+
+    def _fill_all(self, run: Row, at: dict[str, int], tau: float) -> None:
+        """What is the same whatever role is chosen."""
+        self._found_roles = self._store.roles(
+            run["run_id"], layer=at["layer"], head=at["head"]
+        )
         self._fill_looks(run, at)
         self._fill_importance(run, at, tau)
-        self._fill_examples(run, at, role)
         self._writes.fill(
             writes_sections(
                 self._store,
@@ -76,11 +89,10 @@ class HeadPage(SheetsPage):
                 "head",
                 caption="Promotes and suppresses",
                 not_added="This run stored no logit attribution.",
-                layer=layer,
-                index=head,
+                layer=at["layer"],
+                index=at["head"],
             )
         )
-        return ""
 
     def _extract(
         self, run: Row, at: dict[str, int], name: str, table: pa.Table
@@ -94,7 +106,7 @@ class HeadPage(SheetsPage):
         return Extract(named, table, words.python(call))
 
     def _fill_roles(self, run: Row, at: dict[str, int], role: str) -> None:
-        found = self._store.roles(run["run_id"], layer=at["layer"], head=at["head"])
+        found = self._found_roles
         rows = found.to_pylist()
         table = words.roles_table(rows, role, self._extract(run, at, "roles", found))
         note = [Note(words.sampled(found, rows))] if rows else []

@@ -124,7 +124,7 @@ def categories_table(rows: Sequence[Row], extract: Extract, *, tau: float) -> Ta
         "Importance by category",
         [
             Column("Dataset · category", width="40%"),
-            Column("Mean", "number", width="12%", hint="Over targets, 0 where absent"),
+            Column("Mean", "number", width="12%", hint=MEAN),
             Column("95% interval", width="23%", hint="Over prompts"),
             Column("In route", "percent", hint=f"Share of targets, at tau {tau:g}"),
             Column("Targets", "number", 0),
@@ -143,6 +143,9 @@ def categories_table(rows: Sequence[Row], extract: Extract, *, tau: float) -> Ta
         empty="No prompt of this run has a target yet.",
         tallest=420,
     )
+
+
+MEAN = "Over targets: the sum over its edges in the route, 0 where it has none"
 
 
 def category_named(row: Row) -> str:

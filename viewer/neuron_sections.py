@@ -46,6 +46,7 @@ def not_there(run: Row, *, layer: int, neuron: int, expert: int | None) -> str:
     return ""
 
 
+NO_NEURONS = "This run stored no neurons: sweep with `--neurons 16` to see them."
 NOT_ADDED = (
     "At no stored target is it among the stored neurons: sweep with `--targets all` "
     "to look at every position."
@@ -55,7 +56,7 @@ NOT_ADDED = (
 def summed_up(row: Row, run: Row) -> str:
     """How often it is stored, and what it does there."""
     if asked_for(run).get("neurons") == 0:
-        return "This run stored no neurons: sweep with `--neurons 16` to see them."
+        return NO_NEURONS
     if not row["n_positions"]:
         return (
             f"At none of the run's {row['n_tokens'] or 0:,} positions is it among the "

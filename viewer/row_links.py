@@ -1,4 +1,4 @@
-"""Where a row of a result leads: to the prediction, head or neuron that it is about.
+"""Where a row of a result leads: to the prediction, head, neuron or FFN it is about.
 
 It goes by the names of columns, as the tables of the store have them.
 """
@@ -71,7 +71,7 @@ def _selected(row: Row) -> dict[str, Any]:
 
 
 def _component(row: Row, views: Collection[str]) -> dict[str, Any]:
-    """A head or a neuron over the whole run."""
+    """A head, a neuron or an FFN over the whole run."""
     layer = _number(row, "layer")
     if layer is None:
         return {}
@@ -82,6 +82,8 @@ def _component(row: Row, views: Collection[str]) -> dict[str, Any]:
         expert = row.get("expert")
         whose = {"expert": expert} if type(expert) is int and expert >= -1 else {}
         return {"view": "neuron", "layer": layer, "neuron": neuron, **whose}
+    if row.get("component") == "ffn" and "ffn" in views:
+        return {"view": "ffn", "layer": layer}
     return {}
 
 

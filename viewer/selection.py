@@ -55,7 +55,9 @@ class Selection(param.Parameterized):
     positions = param.String(
         "", regex=r"\A(\d+-\d+)?\Z", doc="First and last position drawn; empty: all."
     )
-    layer = param.Integer(None, bounds=(0, None), doc="Of the head or neuron's page.")
+    layer = param.Integer(
+        None, bounds=(0, None), doc="Of the head's, neuron's or FFN's page."
+    )
     expert = param.Integer(None, bounds=(-1, None), doc="Of the neuron, in a MoE.")
     role = param.String("", doc="Whose evidence the head's page shows.")
     token = param.String("", doc="Of the token's page.")

@@ -79,6 +79,7 @@ class SheetsPage(ABC):
             wanted = (run["run_id"], run["n_prompts"], *asked)
             if wanted == self._shown:
                 return
+            self._shown = ()  # what fails leaves nothing that is shown already
             with self._loading.shown():
                 try:
                     why = self.fill(run)

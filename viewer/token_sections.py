@@ -154,11 +154,13 @@ def component(row: Row) -> str:
 
 
 def page_of(row: Row) -> dict[str, Any]:
-    """The page of a head or a neuron; nothing for others."""
-    if row["component"] not in ("head", "neuron"):
-        return {}
+    """The page of a head, an FFN or a neuron; nothing for attention as a whole."""
     kind = row["component"]
-    of = {"view": kind, "layer": row["layer"], kind: row["index"]}
+    if kind == "attn":
+        return {}
+    of = {"view": kind, "layer": row["layer"]}
+    if kind != "ffn":
+        of[kind] = row["index"]
     return of | ({} if row["expert"] is None else {"expert": row["expert"]})
 
 

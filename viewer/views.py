@@ -64,6 +64,7 @@ VIEWS: dict[str, Kind] = {
     "compare": Kind("Compare", "compare_page", "ComparePage"),
     "routes": Kind("Routes", "routes_page", "RoutesPage"),
     "head": Kind("Head", "head_page", "HeadPage", is_listed=False),
+    "ffn": Kind("FFN", "ffn_page", "FfnPage", is_listed=False),
     "neuron": Kind("Neuron", "neuron_page", "NeuronPage", is_listed=False),
     "token": Kind("Tokens", "token_page", "TokenPage"),
     "sql": Kind("SQL", "sql_page", "SqlPage"),

@@ -1,4 +1,4 @@
-"""What a head or a neuron writes over a run, as sections."""
+"""What a head, an FFN or a neuron writes over a run, as sections."""
 
 from typing import Any
 

@@ -14,6 +14,7 @@ from flowglass.store.guard import (
     TABLE_FUNCTIONS,
     Named,
     check_confined,
+    check_reads_only,
     parse,
     read_tree,
 )
@@ -228,6 +229,19 @@ def all_functions(types: str) -> set[str]:
         f"SELECT DISTINCT function_name FROM duckdb_functions() WHERE {types}"
     )
     return {name for (name,) in found.fetchall()}
+
+
+def test_what_reads_only_is_parsed_once_and_what_does_not_every_time() -> None:
+    """A refused text is refused again, whatever was accepted between."""
+    reads, writes = "SELECT 41 + 1", "DROP TABLE edges"
+    with duckdb.connect() as connection:
+        for _ in range(2):
+            check_reads_only(connection, reads)
+            with pytest.raises(StoreError, match="only read"):
+                check_reads_only(connection, writes)
+    check_reads_only(connection, reads)  # closed: it is not asked any more
+    with pytest.raises(duckdb.Error):
+        check_reads_only(connection, f"{reads} AS n")
 
 
 def test_no_table_function_but_those_known_to_be_harmless_passes() -> None:

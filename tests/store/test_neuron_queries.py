@@ -143,6 +143,71 @@ def test_a_neuron_of_an_expert_is_no_other_experts(tmp_path: Path) -> None:
             assert row["mean"] == pytest.approx(0.5 / 3)  # of three tokens
 
 
+def test_the_strongest_of_a_layer_contribute_most(store: Store) -> None:
+    """Each with its share of what all contribute; the interval is by prompt."""
+    mine = rows(store, RUN, "neurons", layer=2)
+    n_tokens = len(rows(store, RUN, "tokens"))
+    of: dict[int, list[Row]] = defaultdict(list)
+    whole: dict[int, float] = defaultdict(float)
+    for row in mine:
+        of[row["neuron"]].append(row)
+        whole[row["prompt_id"]] += row["contribution"]
+    total = {n: sum(r["contribution"] for r in some) for n, some in of.items()}
+    found = ask.strongest(store, RUN, layer=2, n=5).to_pylist()
+    assert [r["neuron"] for r in found] == sorted(of, key=lambda n: (-total[n], n))[:5]
+    everything = sum(whole.values())
+    for row in found:
+        some = of[row["neuron"]]
+        assert row["expert"] is None
+        assert row["n_positions"] == len(some)
+        assert row["n_prompts"] == len({r["prompt_id"] for r in some})
+        assert row["n_tokens"] == n_tokens
+        assert row["frequency"] == pytest.approx(len(some) / n_tokens)
+        assert row["mean_contribution"] == pytest.approx(
+            total[row["neuron"]] / len(some)
+        )
+        share = total[row["neuron"]] / everything
+        x: dict[int, float] = defaultdict(float)
+        for one in some:
+            x[one["prompt_id"]] += one["contribution"]
+        off = [x[id] - share * y for id, y in whole.items()]
+        half = 2.1098 * np.sqrt(18 / 17 * np.sum(np.square(off))) / everything
+        assert row["share"] == pytest.approx(share)
+        assert row["low"] == pytest.approx(max(share - half, 0), abs=1e-5)
+        assert row["high"] == pytest.approx(share + half, abs=1e-5)
+
+
+def test_the_strongest_are_of_their_own_expert(tmp_path: Path) -> None:
+    """Neuron 5 of expert 0, of expert 1 and of the shared one are three; of equals the
+    lower; another layer's are not among them."""
+
+    def active(at: tuple[int, int, int], expert: int, contribution: float) -> Row:
+        layer, position, rank = at
+        of = {"layer": layer, "position": position, "rank": rank, "neuron": 5}
+        known = {"contribution": contribution, "activation": 1.0, "prompt_id": 0}
+        return {**of, **known, "expert": expert}
+
+    neurons = [
+        active((0, 1, 0), 1, 0.5),
+        active((0, 1, 1), -1, 0.25),
+        active((0, 2, 0), -1, 0.125),
+        active((0, 2, 1), 0, 0.125),
+        active((1, 2, 0), 3, 0.5),
+    ]
+    write(tmp_path, make_plan("r", n_shards=1), prompts=[prompt(0)], neurons=neurons)
+    with open_store(tmp_path) as store:
+        found = ask.strongest(store, "r", layer=0).to_pylist()
+        assert [(r["expert"], r["share"], r["n_positions"]) for r in found] == [
+            (1, 0.5, 1),
+            (-1, 0.375, 2),
+            (0, 0.125, 1),
+        ]
+        assert {r["neuron"] for r in found} == {5}
+        assert {r["low"] for r in found} == {None}  # fewer than ten prompts
+        assert ask.strongest(store, "r", layer=0, n=1).num_rows == 1
+        assert ask.strongest(store, "r", layer=7).num_rows == 0
+
+
 def test_a_neuron_that_is_nowhere_stored_has_no_example(store: Store) -> None:
     """And says that it is stored at no position, of so many tokens."""
     none = {"layer": 2, "neuron": 10**6}

@@ -168,6 +168,17 @@ def test_a_row_opens_its_prediction_and_the_trail_leads_back(store: Store) -> No
     assert app.selection.prompt is None
 
 
+def test_trail_and_tab_are_named_after_the_head_that_is_shown(store: Store) -> None:
+    """Of Back and Forward between two heads, too."""
+    app = app_on(store, "?view=head&layer=1&head=2")
+    assert app._trail.labels[-1] == "layer 1 head 2"
+
+    app._url._handle_msg({"query": "?view=head&layer=3&head=0"})
+
+    assert app._trail.labels[-1] == "layer 3 head 0"
+    assert app._url.title.startswith("layer 3 head 0")
+
+
 def test_an_address_replaces_the_filters_of_another(store: Store) -> None:
     """Going back from one filter to another leaves nothing of the first."""
     app = app_on(store, "?dataset=facts")

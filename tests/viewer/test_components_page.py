@@ -131,14 +131,17 @@ def test_a_split_gives_each_group_a_map_and_a_plot(store: Store, facet: str) -> 
     assert page._shares._alone.objects
 
 
-def test_a_click_opens_a_head(store: Store) -> None:
-    """A cell of the large map or of a group's; an FFN and the gaps open nothing."""
+def test_a_click_opens_a_component(store: Store) -> None:
+    """A cell of the large map or of a group's; the gaps open nothing."""
     page = page_on(store, query="?facet=category&threshold=0.1")
     whole, part = page._map.maps[0], page._parts.maps[1]
 
-    whole._tapped(Tap(model=None, x=4.6, y=1.0))
+    whole._tapped(Tap(model=None, x=4.06, y=1.0))
     whole._tapped(Tap(model=None, x=2.0, y=7.0))
     assert page._selection.view == ""
+    whole._tapped(Tap(model=None, x=4.6, y=1.0))
+    assert (page._selection.view, page._selection.layer) == ("ffn", 1)
+    page._selection.load("?facet=category&threshold=0.1")
     part._tapped(Tap(model=None, x=2.3, y=0.8))
 
     asked = {name: getattr(page._selection, name) for name in ("view", "layer", "head")}

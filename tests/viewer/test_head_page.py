@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from flowglass.store import StoreError, write_queries
 from flowglass.store import head_queries as ask
-from flowglass.store import write_queries
 from flowglass.store.store import Store
 from flowglass.viewer import head_sections as words
 from flowglass.viewer.sheets_page import SheetsPage
@@ -141,6 +141,63 @@ def test_plots_are_drawn_in_the_themes_colours(page: SheetsPage) -> None:
         figure = page._plots[name].pane.object
         assert figure.name == name
         assert {axis.axis_line_color for axis in figure.axis} == {DARK.line}
+
+
+def test_another_head_is_put_into_the_same_plots(
+    page: SheetsPage, store: Store
+) -> None:
+    """The figures stay; their bars are what the store says of that head."""
+    before = {name: plot.pane.object for name, plot in page._plots.items()}
+
+    page._selection.param.update(layer=1, head=3)
+
+    after = {name: plot.pane.object for name, plot in page._plots.items()}
+    assert after == before
+    for name, find in (("offsets", ask.offsets), ("sources", ask.source_tokens)):
+        due = find(store, FULL, layer=1, head=3)["share"].to_pylist()
+        (bars,) = after[name].renderers
+        assert list(bars.data_source.data["share"]) == due
+    due = ask.importance_by_category(store, FULL, layer=1, index=3)["mean"].to_pylist()
+    *_, points = after["spreads"].renderers
+    assert list(points.data_source.data["mean"]) == due
+
+
+def test_a_role_asks_only_for_what_it_changes(
+    page: SheetsPage, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The examples; roles, plots and tables are the same for every role."""
+    for name in ("offsets", "source_tokens", "importance_by_category"):
+        monkeypatch.delattr(ask, name)
+    monkeypatch.delattr(Store, "roles")
+    before = list(page._importance.sections)
+
+    page._selection.role = "self"
+
+    assert examples(page, "Top examples").caption == "Top examples · Itself"
+    assert any(line[0] == "▸ Itself" for line in table(page, "Roles").rows)
+    assert page._importance.sections == before
+
+
+def test_a_head_that_failed_leaves_the_one_before_to_be_shown_again(
+    page: SheetsPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is damaged; going back shows the page, not what went wrong."""
+    with monkeypatch.context() as broken:
+        broken.setattr(ask, "offsets", fail)
+        page._selection.head = 2
+        assert "damaged" in notes(page)
+        assert not page._body.visible
+
+    page._selection.head = 1
+
+    assert page._body.visible
+    assert page._top.sections[0].text == "Layer 2 · head 1"
+    assert table(page, "Importance").rows
+
+
+def fail(*_: object, **__: object) -> None:
+    """As the store does."""
+    raise StoreError("damaged")
 
 
 def test_nothing_is_read_again_for_what_is_shown(

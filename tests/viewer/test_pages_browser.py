@@ -17,6 +17,7 @@ from .test_components_browser import CENTRE
 HEAD = f"?run={FULL}&view=head&layer=2&head=1"
 PAGES = {
     "head": (f"{HEAD}&role=previous", "Examples"),
+    "ffn": (f"?run={FULL}&view=ffn&layer=2", "What it writes"),
     "neuron": (f"?run={FULL}&view=neuron&layer=2&neuron=17", "Where it matters"),
     "token": (f"?run={FULL}&view=token&token=the", "Tokens that fit"),
     "compare": (f"?run={FULL}&view=compare&a=dataset+%3D+%27ioi%27", "Differences"),
@@ -28,13 +29,22 @@ SETTLED = """() => !document.getAnimations().some(
 """Nothing fades or moves any more."""
 DRAWN = """(name) => [...Bokeh.documents[0].all_models].some((model) =>
     model.name === name && Bokeh.index.find_one(model)?.el?.isConnected)"""
-"""A name alone may be that of a figure before, too."""
+"""A name alone may be that of a figure that is not shown."""
 AXES = """(name) => [...Bokeh.documents[0].all_models]
     .filter((model) => model.name === name)
     .map((model) => Bokeh.index.find_one(model)).filter((view) => view?.el?.isConnected)
     .flatMap((view) => [view.frame, ...view.axis_views])
     .map((part) => String(part.bbox))"""
 """Where a figure's frame and axes lie in it."""
+BARS = """(name) => {
+    const made = [...Bokeh.documents[0].all_models].filter((m) => m.name === name);
+    const views = made.map((model) => Bokeh.index.find_one(model));
+    const view = views.find((each) => each?.el?.isConnected);
+    const [{ glyph, data_source }] = view.model.renderers;
+    return { ids: made.map((model) => model.id), colour: glyph.fill_color.value,
+             bars: [...data_source.data.share].join() };
+}"""
+"""The figures of this name; colour and heights of the bars of the one in sight."""
 SIZES = ((1280, 800), (1920, 1080))
 
 
@@ -154,6 +164,29 @@ def test_a_ranking_of_heads_says_how_many_prompts_it_takes(tab: Tab) -> None:
     expect(page.get_by_text(re.compile("4 of 16 heads"))).to_be_visible()
     page.wait_for_function(DRAWN, arg="convergence")
     assert page.evaluate(AXES, "volcano") == before
+
+
+def test_a_plot_is_kept_for_another_head_and_theme(tab: Tab) -> None:
+    """One figure in the browser's document, and it is on the screen."""
+    page = tab.page
+    tab.visit(HEAD)
+    page.wait_for_function(DRAWN, arg="sources")
+    before = page.evaluate(BARS, "sources")
+    other = HEAD.replace("layer=2", "layer=0")
+    tab.visit(other)
+    at_heading(page, "Layer 0 · head 1")
+    page.wait_for_function(
+        f"(bars) => ({BARS})('sources').bars !== bars", arg=before["bars"]
+    )
+    tab.visit(f"{other}&theme=dark")
+    page.wait_for_function(
+        f"(colour) => ({BARS})('sources').colour === colour", arg=DARK.attn
+    )
+
+    after = page.evaluate(BARS, "sources")
+    assert (before["colour"], after["colour"]) == (LIGHT.attn, DARK.attn)
+    assert after["ids"] == before["ids"]
+    assert len(after["ids"]) == 1
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)

@@ -156,6 +156,8 @@ def test_an_ffn_shows_its_neurons_and_their_tokens(
     assert_same(only(Table, sections, f"{name}, its weights").rows, sides(weights))
     block = here.rows("writes", component="ffn", **at)
     assert_same(only(Table, sections, "The whole FFN").rows, sides(block))
+    links = [note.opens for note in sections if isinstance(note, Note) and note.link]
+    assert [(to["view"], to["layer"]) for to in links] == [("ffn", 3), ("neuron", 3)]
 
 
 @pytest.mark.parametrize("run", [WHOLE, SPARSE])

@@ -6,7 +6,7 @@ import pytest
 from flowglass.viewer.result_cells import cells_of
 from flowglass.viewer.row_links import link_of, run_of_query
 
-VIEWS = ("head", "neuron")
+VIEWS = ("head", "ffn", "neuron")
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,8 @@ VIEWS = ("head", "neuron")
             "view=neuron&neuron=7&layer=1&expert=3",
         ),
         ({"layer": 1, "neuron": 7, "expert": None}, "view=neuron&neuron=7&layer=1"),
-        ({"layer": 1, "component": "ffn", "index": 0}, ""),
+        ({"layer": 1, "component": "ffn", "index": 0}, "view=ffn&layer=1"),
+        ({"layer": 1, "component": "attn", "index": 0}, ""),
         ({"layer": -1, "head": 2}, ""),
         ({"layer": True, "head": 2}, ""),
         ({"prompt_id": -3}, ""),

@@ -111,10 +111,10 @@ def test_who_reads_from_it_follows_the_threshold(
         assert shown.opens[0] == where
 
 
-def test_who_promotes_it_leads_to_heads_and_neurons(
+def test_who_promotes_it_leads_to_its_page(
     page: Any, store: Store, common: dict[str, Any]
 ) -> None:
-    """Whole blocks have no page of their own."""
+    """That of a head, an FFN or a neuron; attention as a whole has none."""
     due = ask.promoters(store, FULL, common["token_id"]).to_pylist()
     for sign, caption in ((1, "Promoted by"), (-1, "Suppressed by")):
         mine = [row for row in due if row["sign"] == sign]
@@ -125,6 +125,8 @@ def test_who_promotes_it_leads_to_heads_and_neurons(
             if kind in ("head", "neuron"):
                 assert opens["view"] == kind
                 assert opens[kind] == row["index"]
+            elif kind == "ffn":
+                assert opens == {"view": "ffn", "layer": row["layer"]}
             else:
                 assert opens == {}
 

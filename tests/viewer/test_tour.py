@@ -22,7 +22,9 @@ def test_every_page_is_in_the_tour() -> None:
     named = set(re.findall(r"^\| \*\*(.*?)\*\* \|", TEXT, re.M))
     listed = {kind.title for kind in VIEWS.values() if kind.is_listed}
     linked = {
-        f"a {kind.title.lower()}" for kind in VIEWS.values() if not kind.is_listed
+        "an FFN" if kind.title == "FFN" else f"a {kind.title.lower()}"
+        for kind in VIEWS.values()
+        if not kind.is_listed
     }
     assert named == {"Prompts", "a prompt"} | listed | linked
 

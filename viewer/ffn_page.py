@@ -1,0 +1,104 @@
+"""One FFN over a run: how much it brings, when it matters, its neurons, its writes."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from flowglass.store import ffn_queries as ask
+from flowglass.store import head_queries, neuron_queries
+
+from . import ffn_sections as said
+from . import head_sections as words
+from .component_plots import Spreads
+from .downloads import Extract
+from .prediction import Row
+from .sections import Note, Section
+from .sheets_page import WIDTH, SheetsPage
+from .writes_sections import writes_sections
+
+N_EXAMPLES = 12
+
+
+class FfnPage(SheetsPage):
+    """The FFN of the `layer` of the Selection."""
+
+    followed = ("layer", "tau")
+
+    def columns(self) -> tuple[list[Any], list[Any]]:
+        self._summary = self.sheet()
+        self._importance = self.sheet("Importance by category")
+        self._neurons = self.sheet("Strongest neurons")
+        self._examples = self.sheet("Examples")
+        self._writes = self.sheet("What it writes")
+        spreads = Spreads(
+            "ffn-spreads", named=words.category_named, colour="ffn", width=WIDTH
+        )
+        left = [self._summary, self._importance, self.plot(spreads), self._neurons]
+        return left, [self._examples, self._writes]
+
+    def name(self) -> str:
+        layer = self._selection.layer
+        return "" if layer is None else f"layer {layer} FFN"
+
+    def fill(self, run: Row) -> str:
+        layer = self._selection.layer
+        if layer is None:
+            return said.CHOOSE
+        if why := said.not_there(run, layer):
+            return why
+        self.title(f"Layer {layer} · FFN")
+        tau = max(float(self._selection.tau), float(run["cutoff"]))
+        summary = ask.summary(self._store, run["run_id"], layer=layer).to_pylist()[0]
+        self._summary.fill([Note(said.summed_up(summary, run))])
+        self._fill_importance(run, layer, tau)
+        self._fill_neurons(run, layer)
+        self._fill_examples(run, layer, summary)
+        self._writes.fill(
+            writes_sections(
+                self._store,
+                run,
+                "ffn",
+                caption="Promotes and suppresses",
+                not_added="This run stored no logit attribution.",
+                layer=layer,
+                index=0,
+            )
+        )
+        return ""
+
+    def _fill_importance(self, run: Row, layer: int, tau: float) -> None:
+        found = head_queries.importance_by_category(
+            self._store, run["run_id"], layer=layer, component="ffn", index=0, tau=tau
+        )
+        rows = found.to_pylist()
+        call = f"layer={layer}, component='ffn', index=0, tau={tau:g}"
+        extract = extracted(
+            run, layer, "head_queries.importance_by_category", found, call
+        )
+        self._importance.fill([words.categories_table(rows, extract, tau=tau)])
+        self._drawn["ffn-spreads"] = rows
+
+    def _fill_neurons(self, run: Row, layer: int) -> None:
+        found = neuron_queries.strongest(self._store, run["run_id"], layer=layer)
+        rows = found.to_pylist()
+        extract = extracted(run, layer, "neuron_queries.strongest", found)
+        table: list[Section] = [said.neurons_table(rows, layer, run, extract)]
+        note = [Note(said.which_neurons(run))] if rows else []
+        self._neurons.fill([*table, *note])
+
+    def _fill_examples(self, run: Row, layer: int, summary: Row) -> None:
+        found = ask.examples(self._store, run["run_id"], layer=layer, n=N_EXAMPLES)
+        rows = found.to_pylist()
+        call = f"layer={layer}, n={N_EXAMPLES}"
+        extract = extracted(run, layer, "ffn_queries.examples", found, call)
+        self._examples.fill([said.ffn_examples(rows, layer, summary, extract)])
+
+
+def extracted(
+    run: Row, layer: int, function: str, table: pa.Table, asked: str = ""
+) -> Extract:
+    """The rows with the call that finds them."""
+    of = asked or f"layer={layer}"
+    call = f"{function}(store, {run['run_id']!r}, {of})"
+    named = f"{run['run_id']}-layer-{layer}-ffn-{function.rpartition('.')[2]}"
+    return Extract(named, table, words.python(call))

@@ -2,15 +2,12 @@
 
 from typing import Any
 
-import pyarrow as pa
-
 from flowglass.store import ffn_queries as ask
 from flowglass.store import head_queries, neuron_queries
 
 from . import ffn_sections as said
 from . import head_sections as words
 from .component_plots import Spreads
-from .downloads import Extract
 from .prediction import Row
 from .sections import Note, Section
 from .sheets_page import WIDTH, SheetsPage
@@ -71,9 +68,15 @@ class FfnPage(SheetsPage):
             self._store, run["run_id"], layer=layer, component="ffn", index=0, tau=tau
         )
         rows = found.to_pylist()
-        call = f"layer={layer}, component='ffn', index=0, tau={tau:g}"
-        extract = extracted(
-            run, layer, "head_queries.importance_by_category", found, call
+        extract = words.found_by(
+            "head_queries.importance_by_category",
+            run,
+            found,
+            of=f"layer-{layer}-ffn",
+            layer=layer,
+            component="ffn",
+            index=0,
+            tau=tau,
         )
         self._importance.fill([words.categories_table(rows, extract, tau=tau)])
         self._drawn["ffn-spreads"] = rows
@@ -81,7 +84,10 @@ class FfnPage(SheetsPage):
     def _fill_neurons(self, run: Row, layer: int) -> None:
         found = neuron_queries.strongest(self._store, run["run_id"], layer=layer)
         rows = found.to_pylist()
-        extract = extracted(run, layer, "neuron_queries.strongest", found)
+        of = f"layer-{layer}-ffn"
+        extract = words.found_by(
+            "neuron_queries.strongest", run, found, of=of, layer=layer
+        )
         table: list[Section] = [said.neurons_table(rows, layer, run, extract)]
         note = [Note(said.which_neurons(run))] if rows else []
         self._neurons.fill([*table, *note])
@@ -89,16 +95,8 @@ class FfnPage(SheetsPage):
     def _fill_examples(self, run: Row, layer: int, summary: Row) -> None:
         found = ask.examples(self._store, run["run_id"], layer=layer, n=N_EXAMPLES)
         rows = found.to_pylist()
-        call = f"layer={layer}, n={N_EXAMPLES}"
-        extract = extracted(run, layer, "ffn_queries.examples", found, call)
+        of = f"layer-{layer}-ffn"
+        extract = words.found_by(
+            "ffn_queries.examples", run, found, of=of, layer=layer, n=N_EXAMPLES
+        )
         self._examples.fill([said.ffn_examples(rows, layer, summary, extract)])
-
-
-def extracted(
-    run: Row, layer: int, function: str, table: pa.Table, asked: str = ""
-) -> Extract:
-    """The rows with the call that finds them."""
-    of = asked or f"layer={layer}"
-    call = f"{function}(store, {run['run_id']!r}, {of})"
-    named = f"{run['run_id']}-layer-{layer}-ffn-{function.rpartition('.')[2]}"
-    return Extract(named, table, words.python(call))

@@ -95,20 +95,16 @@ class HeadPage(SheetsPage):
         )
 
     def _extract(
-        self, run: Row, at: dict[str, int], name: str, table: pa.Table
+        self, run: Row, function: str, table: pa.Table, at: Row, **asked: object
     ) -> Extract:
-        """The rows with the call that finds them."""
-        where = f"layer={at['layer']}, head={at['head']}"
-        named = f"{run['run_id']}-layer-{at['layer']}-head-{at['head']}-{name}"
-        call = f"head_queries.{name}(store, {run['run_id']!r}, {where})"
-        if name == "roles":
-            call = f"store.roles({run['run_id']!r}, {where})"
-        return Extract(named, table, words.python(call))
+        of = f"layer-{at['layer']}-head-{at['head']}"
+        return words.found_by(function, run, table, of=of, **asked)
 
     def _fill_roles(self, run: Row, at: dict[str, int], role: str) -> None:
         found = self._found_roles
         rows = found.to_pylist()
-        table = words.roles_table(rows, role, self._extract(run, at, "roles", found))
+        extract = self._extract(run, "store.roles", found, at, **at)
+        table = words.roles_table(rows, role, extract)
         note = [Note(words.sampled(found, rows))] if rows else []
         self._roles.fill([table, *note])
 
@@ -119,26 +115,25 @@ class HeadPage(SheetsPage):
         heading = Heading(
             "Where it looks",
             words.LOOKS,
-            self._extract(run, at, "offsets", offsets),
+            self._extract(run, "head_queries.offsets", offsets, at, **at),
         )
         self._looks.fill([heading])
         self._drawn["offsets"] = offsets.to_pylist()
         self._drawn["sources"] = sources.to_pylist()
 
     def _fill_importance(self, run: Row, at: dict[str, int], tau: float) -> None:
-        found = ask.importance_by_category(
-            self._store, run["run_id"], layer=at["layer"], index=at["head"], tau=tau
-        )
+        asked: dict[str, Any] = {"layer": at["layer"], "index": at["head"], "tau": tau}
+        found = ask.importance_by_category(self._store, run["run_id"], **asked)
         rows = found.to_pylist()
-        extract = self._extract(run, at, "importance_by_category", found)
+        function = "head_queries.importance_by_category"
+        extract = self._extract(run, function, found, at, **asked)
         self._importance.fill([words.categories_table(rows, extract, tau=tau)])
         self._drawn["spreads"] = rows
 
     def _fill_examples(self, run: Row, at: dict[str, int], role: str) -> None:
-        found = ask.examples(
-            self._store, run["run_id"], **at, role=role or None, n=N_EXAMPLES
-        )
-        extract = self._extract(run, at, "examples", found)
+        asked: dict[str, Any] = {**at, "role": role or None, "n": N_EXAMPLES}
+        found = ask.examples(self._store, run["run_id"], **asked)
+        extract = self._extract(run, "head_queries.examples", found, at, **asked)
         rows = found.to_pylist()
         self._examples.fill(
             [words.head_examples(rows, **at, role=role, extract=extract)]

@@ -85,6 +85,18 @@ def python(call: str) -> str:
     return f"-- in Python, with store = open_store(...):\n-- {call}"
 
 
+def found_by(
+    function: str, run: Row, table: pa.Table, *, of: str, **asked: object
+) -> Extract:
+    """Rows `of` something with the call that finds them: a function of store/, or of a
+    Store if it is named `store.function`."""
+    _, _, name = function.rpartition(".")
+    of_store = [] if function.startswith("store.") else ["store"]
+    named = [f"{k}={v!r}" for k, v in asked.items() if v is not None]
+    call = f"{function}({', '.join([*of_store, repr(run['run_id']), *named])})"
+    return Extract(f"{run['run_id']}-{of}-{name}", table, python(call))
+
+
 def ends(row: Row) -> str:
     """The interval of a score; empty if there is none.
 

@@ -88,18 +88,18 @@ class NeuronPage(SheetsPage):
         extract = self._extract(run, at, "importance_by_category", by)
         self._importance.fill([said.categories_table(by.to_pylist(), extract)])
         rows = ask.examples(self._store, run_id, **at, n=N_EXAMPLES)
-        extract = self._extract(run, at, "examples", rows)
+        extract = self._extract(run, at, "examples", rows, n=N_EXAMPLES)
         self._examples.fill(
             [said.neuron_examples(rows.to_pylist(), at, extract=extract)]
         )
         return ""
 
-    def _extract(self, run: Row, at: Row, name: str, table: pa.Table) -> Extract:
-        """The rows with the call that finds them."""
-        where = ", ".join(f"{k}={v}" for k, v in at.items() if v is not None)
-        call = f"neuron_queries.{name}(store, {run['run_id']!r}, {where})"
-        named = f"{run['run_id']}-layer-{at['layer']}-neuron-{at['neuron']}-{name}"
-        return Extract(named, table, words.python(call))
+    def _extract(
+        self, run: Row, at: Row, name: str, table: pa.Table, **asked: object
+    ) -> Extract:
+        of = f"layer-{at['layer']}-neuron-{at['neuron']}"
+        function = f"neuron_queries.{name}"
+        return words.found_by(function, run, table, of=of, **at, **asked)
 
     def _fill_weights(self, run: Row, at: Row) -> None:
         found = prediction_queries.neuron_vocab(self._store, run["model_hash"], **at)

@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 
-from flowglass.store import open_store
+from flowglass.store import (
+    ffn_queries,
+    head_queries,
+    neuron_queries,
+    open_store,
+    token_queries,
+    write_queries,
+)
 from flowglass.store.store import Store
 from flowglass.viewer.prediction import Row
 from flowglass.viewer.pulse import Pulse
-from flowglass.viewer.sections import Examples, Note, Section, Table
+from flowglass.viewer.sections import Examples, Heading, Note, Section, Table
 from flowglass.viewer.selection import Selection
 from flowglass.viewer.sheet import Sheet
 from flowglass.viewer.views import VIEWS, Desk, build
@@ -70,6 +77,31 @@ def examples(page: Any, start: str) -> Examples:
 def notes(page: Any) -> str:
     """What the page says in sentences."""
     return " ".join(s.text for s in sections(page) if isinstance(s, Note))
+
+
+ASKED = (ffn_queries, head_queries, neuron_queries, token_queries, write_queries)
+
+
+def assert_calls_find_the_rows(page: Any, store: Store) -> list[str]:
+    """What can be taken away with a call is what the call, as it is copied, finds; the
+    calls."""
+    known = {each.__name__.rpartition(".")[2]: each for each in ASKED}
+    calls = []
+    for each in sections(page):
+        if not isinstance(each, Table | Examples | Heading) or each.extract is None:
+            continue
+        if not each.extract.sql.startswith("-- in Python"):
+            continue
+        call = each.extract.sql.splitlines()[-1].removeprefix("-- ")
+        again = eval(call, {"store": store, **known})
+        shown = each.extract.table
+        assert again.schema == shown.schema, call
+        assert again.num_rows == shown.num_rows > 0, call
+        for one, other in zip(shown.to_pylist(), again.to_pylist(), strict=True):
+            flat = {k: v for k, v in one.items() if not isinstance(v, list)}
+            assert {k: other[k] for k in flat} == pytest.approx(flat, nan_ok=True)
+        calls.append(call)
+    return calls
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import pytest
 from flowglass.store import ffn_queries, head_queries, neuron_queries, write_queries
 from flowglass.store.store import Store
 from flowglass.viewer.compare_words import ranked
-from flowglass.viewer.sections import Examples, Table
 from flowglass.viewer.sheets_page import SheetsPage
 from flowglass.viewer.theme import DARK, show_whitespace
 from flowglass.viewer.token_sections import page_of
@@ -19,7 +18,15 @@ from tests.store.builders import make_plan, prompt
 from tests.store.hand_made import write
 
 from .conftest import BARE, FULL, PARALLEL, TINY
-from .page_stand import examples, notes, opened, page_on, sections, table, unread
+from .page_stand import (
+    assert_calls_find_the_rows,
+    examples,
+    notes,
+    opened,
+    page_on,
+    table,
+    unread,
+)
 
 OF_LAYER: dict[str, Any] = {"layer": 2, "component": "ffn", "index": 0}
 
@@ -115,24 +122,7 @@ def test_every_table_is_taken_away_with_the_call_that_finds_it(
     page: SheetsPage, store: Store
 ) -> None:
     """As it stands behind the dashes it gives these rows again."""
-    known = {
-        each.__name__.rpartition(".")[2]: each
-        for each in (ffn_queries, head_queries, neuron_queries, write_queries)
-    }
-    tables = [s for s in sections(page) if isinstance(s, Table | Examples)]
-    assert len(tables) == 5
-    for each in tables:
-        extract = each.extract
-        assert extract is not None
-        call = extract.sql.splitlines()[-1].removeprefix("-- ")
-        again = eval(call, {"store": store, **known})
-        assert again.schema == extract.table.schema
-        assert again.num_rows == extract.table.num_rows > 0
-        for one, other in zip(
-            extract.table.to_pylist(), again.to_pylist(), strict=True
-        ):
-            flat = {k: v for k, v in one.items() if not isinstance(v, list)}
-            assert {k: other[k] for k in flat} == pytest.approx(flat)
+    assert len(assert_calls_find_the_rows(page, store)) == 5
 
 
 def test_another_layer_and_theme_are_put_into_the_same_plot(

@@ -13,7 +13,15 @@ from flowglass.viewer.sheets_page import SheetsPage
 from flowglass.viewer.theme import DARK, show_whitespace
 
 from .conftest import BARE, FULL, TINY
-from .page_stand import examples, notes, opened, page_on, table, unread
+from .page_stand import (
+    assert_calls_find_the_rows,
+    examples,
+    notes,
+    opened,
+    page_on,
+    table,
+    unread,
+)
 
 AT = {"layer": 2, "head": 1}
 
@@ -265,3 +273,11 @@ def test_a_run_without_attribution_says_so(store_path: Path) -> None:
         assert table(page, "Adds").empty == "This run stored no logit attribution."
         assert not table(page, "Roles").rows
         assert examples(page, "Top examples").examples
+
+
+def test_every_table_is_taken_away_with_the_call_that_finds_it(store: Store) -> None:
+    """Of a role that is chosen, too."""
+    page = page_on(store, "head", FULL, layer=3, head=2, role="induction")
+    calls = assert_calls_find_the_rows(page, store)
+    assert len(calls) == 6
+    assert any("role='induction'" in call for call in calls)

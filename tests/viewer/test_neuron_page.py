@@ -14,7 +14,16 @@ from tests.store.builders import make_plan, prompt
 from tests.store.hand_made import write
 
 from .conftest import BARE, FULL
-from .page_stand import examples, notes, opened, page_on, run_of, table, unread
+from .page_stand import (
+    assert_calls_find_the_rows,
+    examples,
+    notes,
+    opened,
+    page_on,
+    run_of,
+    table,
+    unread,
+)
 
 STRONG = """
     SELECT neuron FROM neurons WHERE run_id = $run_id AND layer = 2
@@ -182,3 +191,10 @@ def test_a_neuron_of_an_expert_is_its_own(
         assert page.name() == named.lower()
         (example,) = examples(page, "Top examples").examples
         assert example.figure == f"contribution 0.500 · activation {activation}"
+
+
+def test_every_table_is_taken_away_with_the_call_that_finds_it(
+    page: Any, store: Store
+) -> None:
+    """All but what its weights promote, which is a query."""
+    assert len(assert_calls_find_the_rows(page, store)) == 4

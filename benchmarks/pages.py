@@ -43,6 +43,7 @@ def places(store: Store, run: dict[str, Any], view: str) -> Iterator[Place]:
             "compare": {"a": conditions(chance.choice(categories))},
             "routes": {"dataset": chance.choice(datasets)},
             "head": {"layer": layer, "head": chance.randrange(run["n_heads"])},
+            "ffn": {"layer": layer},
             "neuron": {"layer": layer, "neuron": chance.randrange(run["d_ffn"])},
             "token": {"token": f"#{chance.randrange(min(run['vocab_size'], 600))}"},
             "sql": {},

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from .at_once import at_once
 from .cohort_pairs import Kind, Pairs, pairs
 from .cohorts import MEASURES, Cohort, chosen_targets, prompt_sums
 from .errors import StoreError
@@ -108,13 +109,22 @@ def compare(
     n_components = plans[0].n_layers * (plans[0].n_heads + 1)
     permutations = permutations or enough_permutations(n_components)
     chance = np.random.default_rng(seed)
-    in_a = chosen_targets(store, a, sandbox=sandbox)
-    in_b = chosen_targets(store, b, sandbox=sandbox)
+    choose = partial(chosen_targets, store, sandbox=sandbox)
+    if sandbox is None:
+        chosen = at_once({"a": partial(choose, a), "b": partial(choose, b)})
+        in_a, in_b = chosen["a"], chosen["b"]
+    else:  # which answers one query after the other
+        in_a, in_b = choose(a), choose(b)
     of_all = pairs(store, a, b, in_a, in_b)
     some = of_all.sampled(n_components, chance)
     sums_of = partial(prompt_sums, store, measure=MEASURES[measure], tau=tau)
-    sums_a = sums_of(plans[0], in_a, prompt_ids=some.a)
-    sums_b = sums_of(plans[1], in_b, prompt_ids=some.b)
+    sums = at_once(
+        {
+            "a": partial(sums_of, plans[0], in_a, prompt_ids=some.a),
+            "b": partial(sums_of, plans[1], in_b, prompt_ids=some.b),
+        }
+    )
+    sums_a, sums_b = sums["a"], sums["b"]
     columns = compared(
         (Apart if some.kind == "apart" else Together)(sums_a, sums_b),
         resamples=resamples,

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY_LIMIT = "60%"
+
+PATIENCE = 5.0
+"""Seconds in which a query that is interrupted has to end."""
 
 Statement = tuple[str, list[object]]
 """SQL, and the values that its question marks stand for; JSON knows them all."""
@@ -53,6 +57,27 @@ def open_database(**settings: str) -> "duckdb.DuckDBPyConnection":
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET enable_progress_bar = false")
     return connection
+
+
+def end(
+    connection: "duckdb.DuckDBPyConnection",
+    cursors: Iterable["duckdb.DuckDBPyConnection"],
+) -> None:
+    """Close a database, and end the queries that its cursors are at."""
+    import duckdb
+
+    cursors = list(cursors)
+    give_up = monotonic() + PATIENCE
+    while True:
+        for cursor in cursors:
+            cursor.interrupt()
+        try:
+            connection.close()
+            return
+        except duckdb.ResourceInUseException:
+            if monotonic() > give_up:
+                raise
+            sleep(0.01)
 
 
 def lock(connection: "duckdb.DuckDBPyConnection", root: Path | str) -> None:

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from threading import Lock
-from time import monotonic, sleep
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
-from .connect import connect, show
+from .connect import connect, end, show
 from .errors import StoreError
 from .files import Files
 from .guard import check_reads_only
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from .sandbox import Sandbox
 
 Params = Sequence[Any] | Mapping[str, Any] | None
-
-PATIENCE = 5.0
-"""Seconds in which a query that is interrupted has to end."""
 
 
 def open_store(path: str | Path) -> "Store":
@@ -62,7 +58,9 @@ class Store:
         self._cursors: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
         self._handing_out = Lock()
         self._refreshing = Lock()
-        self._show(take_snapshot(files, known=self.snapshot))
+        self._parting = Lock()
+        self._parts: dict[tuple[str, int], Store] = {}
+        self._show(self._take(self.snapshot))
 
     def sql(self, query: str, params: Params = None) -> "duckdb.DuckDBPyRelation":
         """A query as a DuckDB relation: `.df()`, `.fetchall()`, `.to_arrow_table()`.
@@ -215,10 +213,29 @@ class Store:
         wanted = [u for u in units if prompt_id is None or u.holds(prompt_id)]
         return committed_files(self.root, run_folder(run_id), wanted, table)
 
+    def sample(self, run_id: str, *, prompts: int = 5000) -> "Store":
+        """A part of a run as a store, of about so many prompts: whole shards, evenly
+        from the first to the last. This store itself if the run has no more.
+
+        Every question takes the less; `sample.snapshot` says what is in it. It stays as
+        it is when more is committed, and ends with this store.
+        """
+        from .part import Part, part_of
+
+        self.files(run_id, "prompts")  # says so if there is no such run
+        some = part_of(self.snapshot, run_id, prompts=prompts)
+        if some is None:
+            return self
+        with self._parting:
+            known = self._parts.get((run_id, prompts))
+            if known is None or known.snapshot != some:
+                known = self._parts[run_id, prompts] = Part(self, some)
+            return known
+
     def refresh(self) -> bool:
         """See what has been committed since; whether that is anything."""
         with self._refreshing:
-            snapshot = take_snapshot(self.files_of_store, known=self.snapshot)
+            snapshot = self._take(self.snapshot)
             changed = snapshot != self.snapshot
             if changed:
                 self._show(snapshot)
@@ -240,20 +257,11 @@ class Store:
 
     def close(self) -> None:
         """Close the connection; its relations end with it, and queries at work too."""
-        import duckdb
-
-        give_up = monotonic() + PATIENCE
-        while True:
-            with self._handing_out:
-                for cursor in self._cursors:
-                    cursor.interrupt()
-            try:
-                self._connection.close()
-                return
-            except duckdb.ResourceInUseException:
-                if monotonic() > give_up:
-                    raise
-                sleep(0.01)
+        with self._parting:
+            for part in self._parts.values():
+                part.close()
+        with self._handing_out:
+            end(self._connection, list(self._cursors))
 
     def __enter__(self) -> Self:
         return self
@@ -265,6 +273,9 @@ class Store:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _take(self, known: Snapshot) -> Snapshot:
+        return take_snapshot(self.files_of_store, known=known)
 
     def _show(self, snapshot: Snapshot) -> None:
         with explained(self.root):

@@ -1,10 +1,13 @@
 """One head over a run: its roles, where it looks, when it matters, what it writes."""
 
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from flowglass.store import head_queries as ask
+from flowglass.store.at_once import Jobs, at_once
+from flowglass.store.store import Store
 
 from . import head_sections as words
 from .component_plots import ShareBars, Spreads
@@ -15,6 +18,7 @@ from .sheets_page import WIDTH, SheetsPage
 from .writes_sections import writes_sections
 
 N_EXAMPLES = 12
+EXAMPLES = "head_queries.examples"
 CHOOSE = "Choose a head: click a cell of the map on the page `Components`."
 
 
@@ -25,6 +29,7 @@ class HeadPage(SheetsPage):
 
     def columns(self) -> tuple[list[Any], list[Any]]:
         self._filled: tuple[object, ...] = ()
+        self._part = ""
         self._roles = self.sheet("Roles")
         self._looks = self.sheet()
         self._importance = self.sheet("Importance by category")
@@ -64,41 +69,60 @@ class HeadPage(SheetsPage):
         role = self._selection.role if self._selection.role in words.ROLES else ""
         tau = max(float(self._selection.tau), float(run["cutoff"]))
         at = {"layer": layer, "head": head}
-        self.title(f"Layer {layer} · head {head}")
+        looked = self._examples_of(at, role)
+        examples = partial(ask.examples, self._store, run["run_id"], **looked)
+        jobs: Jobs = {"examples": examples}
         # A role that is chosen changes no more than its mark and the examples.
         wanted = (run["run_id"], run["n_prompts"], layer, head, tau)
         if wanted != self._filled:
             self._filled = ()
-            self._fill_all(run, at, tau)
+            part = self._store.sample(run["run_id"])
+            self._part = words.part_read(part, self._store, run)
+            jobs = {**jobs, **self._jobs(part, run, at, tau)}
+        found = at_once(jobs)
+        self.title(f"Layer {layer} · head {head}", self._part)
+        if "roles" in found:
+            self._found_roles = found["roles"]
+            self._fill_looks(run, at, found["offsets"], found["sources"])
+            self._fill_importance(run, at, tau, found["importance"])
+            self._writes.fill(found["writes"])
             self._filled = wanted
         self._fill_roles(run, at, role)
-        self._fill_examples(run, at, role)
+        self._fill_examples(run, at, role, found["examples"])
         return ""
 
-    def _fill_all(self, run: Row, at: dict[str, int], tau: float) -> None:
-        """What is the same whatever role is chosen."""
-        self._found_roles = self._store.roles(
-            run["run_id"], layer=at["layer"], head=at["head"]
-        )
-        self._fill_looks(run, at)
-        self._fill_importance(run, at, tau)
-        self._writes.fill(
-            writes_sections(
-                self._store,
+    def _jobs(self, store: Store, run: Row, at: dict[str, int], tau: float) -> Jobs:
+        """What is the same whatever role is chosen, from a part of a large run."""
+        run_id = run["run_id"]
+        of: dict[str, Any] = {"layer": at["layer"], "index": at["head"]}
+        return {
+            "roles": partial(store.roles, run_id, layer=at["layer"], head=at["head"]),
+            "offsets": partial(ask.offsets, store, run_id, **at),
+            "sources": partial(ask.source_tokens, store, run_id, **at),
+            "importance": partial(
+                ask.importance_by_category, store, run_id, **of, tau=tau
+            ),
+            "writes": partial(
+                writes_sections,
+                store,
                 run,
                 "head",
                 caption="Promotes and suppresses",
                 not_added="This run stored no logit attribution.",
-                layer=at["layer"],
-                index=at["head"],
-            )
-        )
+                part=self._part,
+                **of,
+            ),
+        }
+
+    def _examples_of(self, at: dict[str, int], role: str) -> dict[str, Any]:
+        return {**at, "role": role or None, "n": N_EXAMPLES}
 
     def _extract(
-        self, run: Row, function: str, table: pa.Table, at: Row, **asked: object
+        self, run: Row, function: str, table: pa.Table, at: Row, **asked: Any
     ) -> Extract:
         of = f"layer-{at['layer']}-head-{at['head']}"
-        return words.found_by(function, run, table, of=of, **asked)
+        part = "" if function == EXAMPLES else self._part
+        return words.found_by(function, run, table, of=of, part=part, **asked)
 
     def _fill_roles(self, run: Row, at: dict[str, int], role: str) -> None:
         found = self._found_roles
@@ -108,32 +132,29 @@ class HeadPage(SheetsPage):
         note = [Note(words.sampled(found, rows))] if rows else []
         self._roles.fill([table, *note])
 
-    def _fill_looks(self, run: Row, at: dict[str, int]) -> None:
-        run_id = run["run_id"]
-        offsets = ask.offsets(self._store, run_id, **at)
-        sources = ask.source_tokens(self._store, run_id, **at)
-        heading = Heading(
-            "Where it looks",
-            words.LOOKS,
-            self._extract(run, "head_queries.offsets", offsets, at, **at),
-        )
-        self._looks.fill([heading])
+    def _fill_looks(
+        self, run: Row, at: dict[str, int], offsets: pa.Table, sources: pa.Table
+    ) -> None:
+        extract = self._extract(run, "head_queries.offsets", offsets, at, **at)
+        self._looks.fill([Heading("Where it looks", words.LOOKS, extract)])
         self._drawn["offsets"] = offsets.to_pylist()
         self._drawn["sources"] = sources.to_pylist()
 
-    def _fill_importance(self, run: Row, at: dict[str, int], tau: float) -> None:
-        asked: dict[str, Any] = {"layer": at["layer"], "index": at["head"], "tau": tau}
-        found = ask.importance_by_category(self._store, run["run_id"], **asked)
+    def _fill_importance(
+        self, run: Row, at: dict[str, int], tau: float, found: pa.Table
+    ) -> None:
         rows = found.to_pylist()
         function = "head_queries.importance_by_category"
+        asked = {"layer": at["layer"], "index": at["head"], "tau": tau}
         extract = self._extract(run, function, found, at, **asked)
         self._importance.fill([words.categories_table(rows, extract, tau=tau)])
         self._drawn["spreads"] = rows
 
-    def _fill_examples(self, run: Row, at: dict[str, int], role: str) -> None:
-        asked: dict[str, Any] = {**at, "role": role or None, "n": N_EXAMPLES}
-        found = ask.examples(self._store, run["run_id"], **asked)
-        extract = self._extract(run, "head_queries.examples", found, at, **asked)
+    def _fill_examples(
+        self, run: Row, at: dict[str, int], role: str, found: pa.Table
+    ) -> None:
+        asked = self._examples_of(at, role)
+        extract = self._extract(run, EXAMPLES, found, at, **asked)
         rows = found.to_pylist()
         self._examples.fill(
             [words.head_examples(rows, **at, role=role, extract=extract)]

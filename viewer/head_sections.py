@@ -6,8 +6,12 @@ Rows are those of `store.roles`, `store.head_queries` and `store.write_queries`.
 import json
 from collections.abc import Sequence
 from itertools import zip_longest
+from typing import Any
 
 import pyarrow as pa
+
+from flowglass.store.part import n_prompts_of
+from flowglass.store.store import Store
 
 from .compare_words import MINUS, brief, signed
 from .downloads import Extract
@@ -80,21 +84,41 @@ def sampled(table: pa.Table, rows: Sequence[Row]) -> str:
     )
 
 
-def python(call: str) -> str:
-    """A call, where a query is copied: the answer takes more than one."""
-    return f"-- in Python, with store = open_store(...):\n-- {call}"
+def python(call: str, part_of: Row | None = None) -> str:
+    """A call, where a query is copied: the answer takes more than one. Of a part of a
+    run, if one is given."""
+    some = f".sample({part_of['run_id']!r})" if part_of else ""
+    return f"-- in Python, with store = open_store(...){some}:\n-- {call}"
 
 
 def found_by(
-    function: str, run: Row, table: pa.Table, *, of: str, **asked: object
+    function: str,
+    run: Row,
+    table: pa.Table,
+    *,
+    of: str,
+    part: str = "",
+    **asked: Any,
 ) -> Extract:
     """Rows `of` something with the call that finds them: a function of store/, or of a
-    Store if it is named `store.function`."""
+    Store if it is named `store.function`; `part` if it asks only a part of the run."""
     _, _, name = function.rpartition(".")
     of_store = [] if function.startswith("store.") else ["store"]
     named = [f"{k}={v!r}" for k, v in asked.items() if v is not None]
     call = f"{function}({', '.join([*of_store, repr(run['run_id']), *named])})"
-    return Extract(f"{run['run_id']}-{of}-{name}", table, python(call))
+    text = python(call, run if part else None)
+    return Extract(f"{run['run_id']}-{of}-{name}", table, text)
+
+
+def part_read(part: Store, whole: Store, run: Row) -> str:
+    """How much of a run a page reads; empty if it is all."""
+    n, of = (n_prompts_of(each.snapshot.runs[run["run_id"]]) for each in (part, whole))
+    if n == of:
+        return ""
+    return (
+        f"Read from {n:,} of {of:,} prompts, evenly over the run; the examples are of "
+        "all."
+    )
 
 
 def ends(row: Row) -> str:

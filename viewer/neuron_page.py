@@ -95,7 +95,7 @@ class NeuronPage(SheetsPage):
         return ""
 
     def _extract(
-        self, run: Row, at: Row, name: str, table: pa.Table, **asked: object
+        self, run: Row, at: Row, name: str, table: pa.Table, **asked: Any
     ) -> Extract:
         of = f"layer-{at['layer']}-neuron-{at['neuron']}"
         function = f"neuron_queries.{name}"

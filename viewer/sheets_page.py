@@ -109,9 +109,9 @@ class SheetsPage(ABC):
         self._plots[plot.name] = plot
         return pn.Column(plot.pane, margin=(0, 0, 18, 0))
 
-    def title(self, text: str) -> None:
-        """What the page is about."""
-        self._top.fill([Title(text)])
+    def title(self, text: str, note: str = "") -> None:
+        """What the page is about, and what is to be said of all of it."""
+        self._top.fill([Title(text), *([Note(note)] if note else [])])
 
     def choose(self, changes: dict[str, Any]) -> None:
         """A row was clicked: it leads away."""

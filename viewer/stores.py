@@ -77,6 +77,9 @@ class Stores(Store):
         store = self.store_of(run_id)
         return store.activation_frequency(run_id, tau=tau, category=category)
 
+    def sample(self, run_id: str, *, prompts: int = 5000) -> Store:
+        return self.store_of(run_id).sample(run_id, prompts=prompts)
+
     def refresh(self) -> bool:
         changed = self.shown.refresh()
         return self.refresh_live() or changed

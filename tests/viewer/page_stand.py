@@ -92,8 +92,11 @@ def assert_calls_find_the_rows(page: Any, store: Store) -> list[str]:
             continue
         if not each.extract.sql.startswith("-- in Python"):
             continue
-        call = each.extract.sql.splitlines()[-1].removeprefix("-- ")
-        again = eval(call, {"store": store, **known})
+        about, call = each.extract.sql.splitlines()
+        call = call.removeprefix("-- ")
+        _, dot, sampled = about.rstrip(":").rpartition(".sample(")
+        asked = eval(f"store.sample({sampled}", {"store": store}) if dot else store
+        again = eval(call, {"store": asked, **known})
         shown = each.extract.table
         assert again.schema == shown.schema, call
         assert again.num_rows == shown.num_rows > 0, call

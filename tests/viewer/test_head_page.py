@@ -1,10 +1,13 @@
 """The page of one head, without a browser: it says what the store says."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flowglass.pipeline import corpus, sweep
 from flowglass.store import StoreError, write_queries
 from flowglass.store import head_queries as ask
 from flowglass.store.store import Store
@@ -281,3 +284,23 @@ def test_every_table_is_taken_away_with_the_call_that_finds_it(store: Store) -> 
     calls = assert_calls_find_the_rows(page, store)
     assert len(calls) == 6
     assert any("role='induction'" in call for call in calls)
+
+
+@pytest.mark.parametrize("at", [{"view": "head", **AT}, {"view": "ffn", "layer": 2}])
+def test_of_a_large_run_a_part_is_read_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: dict[str, Any]
+) -> None:
+    """Except for the examples, which are the best of all; calls find the same rows."""
+    monkeypatch.setattr(corpus, "SHARD_PROMPTS", 5)
+    sweep(model="tiny-gpt2", data="ioi", limit=30, run="large", store=tmp_path)
+    whole = partial(Store.sample, prompts=12)
+    monkeypatch.setattr(Store, "sample", lambda store, run_id: whole(store, run_id))
+    with opened(tmp_path) as store:
+        page = page_on(store, run_id="large", **at)
+
+        assert "Read from 10 of 30 prompts" in notes(page)
+        calls = assert_calls_find_the_rows(page, store)
+        assert calls
+        assert sum(row[-1] for row in table(page, "Importance").rows) == 10
+        (shown,) = page._examples.sections
+        assert len({example.opens["prompt"] for example in shown.examples}) == 12

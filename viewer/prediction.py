@@ -4,7 +4,7 @@ Pure reading and wording, no widgets; usable from a notebook.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from flowglass.store import queries
+from flowglass.store.at_once import at_once
 from flowglass.store.routes import RouteEdges, survives_at
 from flowglass.store.schema import KINDS, STEPS
 from flowglass.store.store import Store
@@ -77,13 +78,16 @@ class Prediction:
 
 def read_prediction(store: Store, run: Row, prompt_id: int) -> Prediction:
     """Everything stored about one prompt; LookupError if the run does not hold it."""
-    run_id = run["run_id"]
+    asks = (queries.prompt, queries.tokens, queries.targets, queries.edges)
+    prompt, tokens, targets, edges = at_once(
+        {ask.__name__: partial(ask, store, run["run_id"], prompt_id) for ask in asks}
+    ).values()
     return Prediction(
         run=run,
-        prompt=queries.prompt(store, run_id, prompt_id).to_pylist()[0],
-        tokens=queries.tokens(store, run_id, prompt_id).to_pylist(),
-        targets=queries.targets(store, run_id, prompt_id).to_pylist(),
-        edges=queries.edges(store, run_id, prompt_id),
+        prompt=prompt.to_pylist()[0],
+        tokens=tokens.to_pylist(),
+        targets=targets.to_pylist(),
+        edges=edges,
     )
 
 

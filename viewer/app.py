@@ -69,7 +69,8 @@ class App:
         self._live = (
             LivePanel(live, self.selection, notify=self._hear_live) if live else None
         )
-        self._front = FrontPage(pulse, self.selection, path)
+        form = [self._live.root] if self._live else []
+        self._front = FrontPage(pulse, self.selection, path, above=form)
         self._prediction = PredictionPage(self._store, self.selection, self._loading)
         name_page(self._front.root, "front")
         name_page(self._prediction.root, "prompt")
@@ -81,7 +82,7 @@ class App:
                 self._url,
                 self._loading.root,
                 self._nav,
-                *([self._live.root, self._live.line] if self._live else []),
+                *([self._live.line] if self._live else []),
                 self._pages.root,
             ],
             dark=self.selection.theme == "dark",
@@ -256,8 +257,6 @@ class App:
 
     def _turn_to(self, root: Any, *, title: str) -> None:
         self._pages.turn_to(root)
-        if self._live is not None:
-            self._live.root.visible = root is self._front.root
         self._url.title = title
 
     def _go_back(self, index: int) -> None:

@@ -2,7 +2,9 @@
 of one run how often each component is in a route, and its prompts."""
 
 import time
+from collections.abc import Sequence
 from shlex import quote
+from typing import Any
 
 import panel as pn
 
@@ -29,7 +31,14 @@ RUNS_SQL = "SELECT * FROM runs ORDER BY started_at DESC, run_id"
 class FrontPage:
     """What the App shows of a store; `listed` is the run whose prompts are listed."""
 
-    def __init__(self, pulse: Pulse, selection: Selection, path: str) -> None:
+    def __init__(
+        self,
+        pulse: Pulse,
+        selection: Selection,
+        path: str,
+        *,
+        above: Sequence[Any] = (),
+    ) -> None:
         self._pulse = pulse
         self._selection = selection
         self._path = path
@@ -49,6 +58,7 @@ class FrontPage:
             can_download=True,
         )
         self.root = pn.Column(
+            *above,
             self.head,
             self.runs.root,
             self.note,

@@ -82,7 +82,7 @@ class LivePanel:
             SectionHead("Try a prompt", margin=(0, 0, 4, 0)),
             self.form,
             sizing_mode="stretch_width",
-            margin=(14, 24, 0, 24),
+            margin=(0, 0, 14, 0),
         )
         self._said = pn.pane.HTML(stylesheets=[LINE_STYLE], margin=0)
         self._save = pmu.Button(

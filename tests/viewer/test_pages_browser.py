@@ -199,7 +199,10 @@ def test_a_page_is_accessible_and_fits(tab: Tab, name: str, theme: Palette) -> N
     for part in ("body", ".MuiAppBar-root", "main"):
         expect(page.locator(part)).to_have_css("background-color", rgb(theme.surface))
     region = page.get_by_role("region", name=last)
-    expect(region.get_by_role("heading").first).to_be_visible()
+    heading = region.get_by_role("heading").first
+    expect(heading).to_be_visible()
+    # Material's colours and those of CSS properties do not change in the same frame.
+    expect(heading).to_have_css("color", rgb(theme.text))
 
     for label in page.locator("label.MuiFormLabel-root:visible").all():
         expect(label).to_have_css("color", rgb(theme.muted))  # it fades

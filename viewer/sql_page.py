@@ -6,6 +6,7 @@ anything. What is asked is `Selection.sql`: a link opens the query and runs it.
 
 from functools import partial
 from html import escape
+from threading import RLock
 from typing import Any, cast
 
 import panel as pn
@@ -41,6 +42,7 @@ class SqlPage:
         self._selection = desk.selection
         self._document = cast(Any, pn.state.curdoc)
         self._asked = ""
+        self._lock = RLock()  # a session's events run in several threads
         self._asker = Asker(desk.store, desk.pulse.seats)
         self._questions = questions()
         self._editor = SqlEditor(
@@ -106,10 +108,11 @@ class SqlPage:
             again = partial(pn.state.execute, self._follow, schedule="thread")
             self._document.add_timeout_callback(again, SOON_MS)
             return
-        sql = self._selection.sql
-        if sql and sql != self._asked:
-            self._editor.put(sql)
-            self._ask(sql)
+        with self._lock:
+            sql = self._selection.sql
+            if sql and sql != self._asked:
+                self._editor.put(sql)
+                self._ask(sql)
 
     def _run(self, sql: str) -> None:
         """The reader wants an answer, to the same query too."""
@@ -119,9 +122,11 @@ class SqlPage:
                 "There is nothing to run: type a query or take a question."
             )
             return
-        self._ask(sql)
-        # What is too long for an address has none.
-        self._selection.sql = sql if len(sql) <= LONGEST_LINK else ""
+        # Together: between the two, `_follow` of an earlier query would ask that again.
+        with self._lock:
+            self._ask(sql)
+            # What is too long for an address has none.
+            self._selection.sql = sql if len(sql) <= LONGEST_LINK else ""
 
     def _ask(self, sql: str) -> None:
         self._asked = sql

@@ -1,5 +1,7 @@
 """The SQL page without a browser: what is asked, answered, refused and linked."""
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from param.parameterized import Event
 
 from flowglass.store import open_store
 from flowglass.store.questions import questions
@@ -267,3 +270,32 @@ def test_what_a_system_cannot_hold_back_is_said(page: SqlPage) -> None:
     assert page._note.visible
     page._show_answer("select 1", Found(rows, 0.1, ()))
     assert not page._note.visible
+
+
+def test_a_query_behind_another_is_the_one_that_is_asked(
+    page: SqlPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What hears of the first one's address meanwhile does not ask that again."""
+    asked: list[str] = []
+    behind = threading.Event()
+
+    def ask(sql: str, tell: object) -> None:
+        asked.append(sql)
+        if sql == "select 2":
+            behind.set()
+            time.sleep(0.3)  # between its question and its address
+
+    monkeypatch.setattr(page._asker, "ask", ask)
+    other = threading.Thread(target=page._run, args=["select 2"])
+
+    def slow(event: Event) -> None:
+        if event.new == "select 1":
+            other.start()
+            behind.wait(0.5)
+            page._follow()
+
+    page._selection.param.watch(slow, "sql")
+    page._run("select 1")
+    other.join(10)
+
+    assert asked == ["select 1", "select 2"]

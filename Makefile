@@ -5,8 +5,6 @@ STORE ?= runs
 LIMIT ?= 200
 # A process of pytest for every core; the tests of a file stay together.
 SIDE_BY_SIDE := -n logical --dist loadfile
-# Chromium shares the cores with them: what it waited for in vain is waited for once more.
-RETRIED := --reruns 1 --only-rerun "Locator expected"
 TASKS := ioi induction greater_than agreement facts translation colors addition sentences
 
 .PHONY: demo test lint bench soak docs clean
@@ -23,7 +21,7 @@ demo: .venv/ready
 
 test: .venv/ready-dev lint
 	sh .ci/chromium
-	$(BIN)/pytest -q $(SIDE_BY_SIDE) $(RETRIED)
+	$(BIN)/pytest -q $(SIDE_BY_SIDE)
 
 lint: .venv/ready-dev
 	$(BIN)/ruff format --check .
@@ -37,7 +35,7 @@ bench: .venv/ready
 # The full counts of the long tests, of which `make test` runs a tenth.
 soak: .venv/ready-dev
 	sh .ci/chromium
-	FLOWGLASS_SOAK=1 $(BIN)/pytest -q $(SIDE_BY_SIDE) $(RETRIED)
+	FLOWGLASS_SOAK=1 $(BIN)/pytest -q $(SIDE_BY_SIDE)
 
 # Pages and figures that follow from the code, or from measurements; `make test` says when
 # pages are out of date, `make soak` when figures are.
